@@ -1,0 +1,30 @@
+// Package elasticintel holds what the binary carries with it: the feed
+// catalogue of feeds.d and the starter data. This file is also the map of the
+// source.
+//
+//	cmd/elasticintel      the binary: main calls internal/cli
+//	feeds.d               the feed catalogue, data only: add a feed here and nowhere else
+//	starter               a small dated snapshot of redistributable feeds for the first start
+//	internal/intel        the domain: kinds, indicators and their canonical form, listings, runs, answers
+//	internal/feed         feed definitions (strict decoding), the catalogue, what is due when
+//	internal/parse        one file per wire format: bytes in, entries and rejects out
+//	internal/fetch        conditional downloads with caps, unpacking and a guard on every connection
+//	internal/score        verdict and score of listings, with the arithmetic in words
+//	internal/blob         the object store everything durable lives in; here over a directory
+//	internal/corpus       the embedded engine: immutable segments per feed and a directory in memory
+//	internal/ingest       one run of a feed: fetch, archive, parse, guard, merge, commit, ledger
+//	internal/schedule     when runs start, one per feed at a time
+//	internal/lookup       the only door to an engine: value in, answer out
+//	internal/auth         API keys and roles
+//	internal/api          the HTTP API
+//	internal/app          wires the parts together: New, Start, Stop
+//	internal/local        the parts for one machine: data folder, lock, secrets
+//	internal/config       one struct: flags, then EI_ variables, then file, then defaults
+//	internal/cli          the commands, one file each
+//	internal/testing      conformance suites, a feed server with faults, import rules
+//	bench                 side-by-side measurements, a module of its own
+//
+// Imports point down this list's layers only: cmd → cli → app → api, schedule,
+// ingest, lookup → auth, feed, parse, score, fetch → intel. internal/testing/archtest
+// enforces it. docs/ holds the user guide, the decisions and the benchmarks.
+package elasticintel

@@ -1,0 +1,126 @@
+// Package blob is the object store that everything durable lives in: raw
+// downloads, segments, heads, the run ledger, keys. A store is a directory here
+// and a bucket elsewhere; whoever uses one sees only Store.
+package blob
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// ErrNotFound says that no object has this key.
+var ErrNotFound = errors.New("no such object")
+
+// ErrConflict says that a conditional Put lost: the object is not what the
+// caller read. Read it again, decide again, try again.
+var ErrConflict = errors.New("the object was changed by someone else")
+
+// Info describes one object.
+type Info struct {
+	Key      string
+	Size     int64
+	ETag     string // changes whenever the content does; empty in a List of some stores
+	Modified time.Time
+}
+
+// Cond makes a Put conditional. The zero value overwrites.
+type Cond struct {
+	IfMatch  string // succeed only if the object's ETag is this
+	IfAbsent bool   // succeed only if there is no such object
+}
+
+// Store keeps objects by key. Keys are slash-separated paths of letters, digits
+// and "._-=". Implementations are safe for concurrent use by many processes.
+type Store interface {
+	// Get opens an object; the caller closes the reader. ErrNotFound if there is none.
+	Get(ctx context.Context, key string) (io.ReadCloser, Info, error)
+	// Put writes an object whole. When it returns without error the object is
+	// durable; when it fails the old object, if any, is untouched. ErrConflict
+	// if the condition does not hold. Not retried inside.
+	Put(ctx context.Context, key string, r io.Reader, c Cond) (Info, error)
+	// List returns the objects whose key starts with prefix, by key.
+	List(ctx context.Context, prefix string) ([]Info, error)
+	// Delete removes an object; removing what is not there is no error.
+	Delete(ctx context.Context, key string) error
+}
+
+// Mapper is what a Store offers whose objects can be read in place.
+type Mapper interface {
+	// Map returns the object's bytes, which stay valid until release is called,
+	// even if the object is replaced or deleted meanwhile.
+	Map(ctx context.Context, key string) (data []byte, release func(), err error)
+}
+
+// Read returns the whole object and its info.
+func Read(ctx context.Context, s Store, key string) ([]byte, Info, error) {
+	rc, info, err := s.Get(ctx, key)
+	if err != nil {
+		return nil, info, err
+	}
+	defer rc.Close()
+	data, err := io.ReadAll(rc)
+	if err != nil {
+		return nil, info, fmt.Errorf("read %s: %w", key, err)
+	}
+	return data, info, nil
+}
+
+// Write puts data under key.
+func Write(ctx context.Context, s Store, key string, data []byte, c Cond) (Info, error) {
+	return s.Put(ctx, key, bytes.NewReader(data), c)
+}
+
+// Update reads an object, lets change make its next content and writes that
+// back, again and again while others write in between. change gets nil where
+// there is no object; returning nil bytes leaves the object as it is.
+func Update(ctx context.Context, s Store, key string, change func(old []byte) ([]byte, error)) error {
+	for range 20 {
+		old, info, err := Read(ctx, s, key)
+		cond := Cond{IfMatch: info.ETag}
+		if errors.Is(err, ErrNotFound) {
+			old, cond = nil, Cond{IfAbsent: true}
+		} else if err != nil {
+			return err
+		}
+		data, err := change(old)
+		if err != nil || data == nil {
+			return err
+		}
+		if _, err = Write(ctx, s, key, data, cond); !errors.Is(err, ErrConflict) {
+			return err
+		}
+	}
+	return fmt.Errorf("update %s: %w 20 times in a row", key, ErrConflict)
+}
+
+// Open returns the object's bytes in place where the store can, else a copy.
+func Open(ctx context.Context, s Store, key string) (data []byte, release func(), err error) {
+	if m, ok := s.(Mapper); ok {
+		return m.Map(ctx, key)
+	}
+	data, _, err = Read(ctx, s, key)
+	return data, func() {}, err
+}
+
+// CheckKey says why a key cannot be used, or nil.
+func CheckKey(key string) error {
+	if key == "" || len(key) > 900 {
+		return fmt.Errorf("object key %q: empty or too long", key)
+	}
+	for part := range strings.SplitSeq(key, "/") {
+		if part == "" || part == "." || part == ".." {
+			return fmt.Errorf("object key %q: empty, . or .. part", key)
+		}
+	}
+	for _, c := range []byte(key) {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("/._-=", c) >= 0) {
+			return fmt.Errorf("object key %q: character %q", key, c)
+		}
+	}
+	return nil
+}
