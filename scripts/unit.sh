@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# All tests, with the race detector where a C compiler is there (it needs cgo).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+race=()
+if command -v "${CC:-cc}" >/dev/null 2>&1 || command -v gcc >/dev/null 2>&1; then
+  export CGO_ENABLED=1
+  race=(-race)
+elif [ "${CI:-}" = true ]; then
+  echo "tests: -race needs a C compiler and none was found" >&2
+  exit 1
+else
+  echo "tests: without -race, since no C compiler was found"
+fi
+go test "${race[@]}" -shuffle=on -timeout 40m "$@" ./...
+(cd bench && CGO_ENABLED=0 go test -timeout 10m ./...)
