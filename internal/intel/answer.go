@@ -73,12 +73,8 @@ type Listing struct {
 	FeedFirstSeen string     `json:"feed_first_seen,omitempty"`
 	FeedLastSeen  string     `json:"feed_last_seen,omitempty"`
 	Snapshot      string     `json:"snapshot,omitempty"`
-	Context       Context    `json:"context"`
+	Context       Fields     `json:"context"` // the rest of what the feed wrote; {} where there is none
 }
-
-// Context is the rest of what the feed wrote: field name to values. In JSON one
-// value is a string and several are an array.
-type Context map[string][]string
 
 // Verdict is the one-word answer.
 type Verdict string
@@ -117,6 +113,3 @@ type AnswerError struct {
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
 }
-
-// Duration is a time.Duration written as text ("36h", "30d") in JSON.
-type Duration time.Duration

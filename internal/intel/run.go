@@ -12,6 +12,7 @@ const (
 	RunQuarantined RunStatus = "quarantined" // held back by a guard; the last good data stays
 	RunFailed      RunStatus = "failed"      // could not be fetched, read or stored
 	RunRejected    RunStatus = "rejected"    // a person refused a quarantined run
+	RunSuperseded  RunStatus = "superseded"  // another process finished a run of this feed first
 )
 
 // Counts is the accounting of one run: Read = Accepted + Duplicate + Suppressed + Rejected.
