@@ -196,7 +196,7 @@ func statusError(resp *http.Response, now time.Time) *Error {
 	case code == 408 || code == 425 || code >= 500 && code != 501 && code != 505:
 		e.Permanent, e.retry = false, true
 	}
-	if e.RetryAfter > 0 && e.retry == false {
+	if !e.retry {
 		e.RetryAfter = 0 // it would contradict Permanent
 	}
 	return withStatus(e, resp)

@@ -22,6 +22,7 @@ const (
 
 	rateWindow = time.Minute
 	maxBackoff = 30 * time.Second
+	maxDetail  = 600 // bytes of Error.Detail
 )
 
 // UserAgent is the honest name under which version of this program fetches.
@@ -44,11 +45,11 @@ type Options struct {
 	MaxRetryAfter time.Duration  // longest Retry-After that Do waits for itself; default 1 minute
 	RootCAs       *x509.CertPool // default: the system's
 
-	Now      func() time.Time                                   // default time.Now; for Retry-After dates
-	Sleep    func(ctx context.Context, d time.Duration) error   // default: a timer; must end early with ctx's error
-	Rand     func() float64                                     // in [0,1), for the jitter; default math/rand/v2
-	Resolver Resolver                                           // default net.DefaultResolver
-	Log      *slog.Logger                                       // default: discard
+	Now      func() time.Time                                 // default time.Now; for Retry-After dates
+	Sleep    func(ctx context.Context, d time.Duration) error // default: a timer; must end early with ctx's error
+	Rand     func() float64                                   // in [0,1), for the jitter; default math/rand/v2
+	Resolver Resolver                                         // default net.DefaultResolver
+	Log      *slog.Logger                                     // default: discard
 }
 
 // Client fetches. It is safe for concurrent use and holds no connections
@@ -145,7 +146,7 @@ func (c *Client) seal(e *Error, p *plan, try int) *Error {
 	sealed := *e
 	sealed.Attempts = try
 	sealed.URL = p.shown
-	sealed.Detail = p.redact(sealed.Detail)
+	sealed.Detail = shorten(p.redact(sealed.Detail), maxDetail)
 	return &sealed
 }
 

@@ -46,11 +46,11 @@ func dialTCP(ctx context.Context, d *net.Dialer, network string, to netip.AddrPo
 func (d *dialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	host, portText, err := net.SplitHostPort(addr)
 	if err != nil {
-		return nil, fail(CodeURL, "the address %s has no port", clean(addr))
+		return nil, fail(CodeURL, "the address %s has no port", printable(addr))
 	}
 	port, err := strconv.ParseUint(portText, 10, 16)
 	if err != nil {
-		return nil, fail(CodeURL, "%s is not a port", clean(portText))
+		return nil, fail(CodeURL, "%s is not a port", printable(portText))
 	}
 	ips, err := d.resolve(ctx, host)
 	if err != nil {
@@ -81,7 +81,7 @@ func (d *dialer) dialAny(ctx context.Context, network, host string, ips []netip.
 		failed = blocked
 	}
 	if failed == nil {
-		return nil, fail(CodeDNS, "the host name %s has no address", clean(host))
+		return nil, fail(CodeDNS, "the host name %s has no address", printable(host))
 	}
 	return nil, failed
 }
@@ -104,7 +104,7 @@ func (d *dialer) control(_, address string, _ syscall.RawConn) error {
 }
 
 func blockedError(host, why string) *Error {
-	return fail(CodeBlocked, "refused to connect to %s: it leads to %s; only public addresses and those of the feed's allow_networks are connected to", clean(host), clean(why))
+	return fail(CodeBlocked, "refused to connect to %s: it leads to %s; only public addresses and those of the feed's allow_networks are connected to", printable(host), printable(why))
 }
 
 func (d *dialer) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
@@ -112,7 +112,7 @@ func (d *dialer) resolve(ctx context.Context, host string) ([]netip.Addr, error)
 		return []netip.Addr{ip}, nil
 	}
 	if numericHost(host) {
-		return nil, fail(CodeURL, "the host %s is a number that is no valid IP address; write it as a plain dotted IPv4 address", clean(host))
+		return nil, fail(CodeURL, "the host %s is a number that is no valid IP address; write it as a plain dotted IPv4 address", printable(host))
 	}
 	ips, err := d.resolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"runtime"
 	"strings"
 	"syscall"
@@ -120,7 +121,7 @@ func classify(ctx context.Context, err error) *Error {
 			return e
 		}
 	}
-	return passing(CodeProtocol, "the answer is not valid HTTP: %s", clean(err.Error()))
+	return passing(CodeProtocol, "the answer is not valid HTTP: %s", printable(err.Error()))
 }
 
 func classifyDNS(err error) *Error {
@@ -129,9 +130,9 @@ func classifyDNS(err error) *Error {
 		return nil
 	}
 	if d.IsNotFound {
-		return fail(CodeDNS, "the host name %s does not exist in DNS", clean(d.Name))
+		return fail(CodeDNS, "the host name %s does not exist in DNS", printable(d.Name))
 	}
-	e := passing(CodeDNS, "looking up the host name %s failed", clean(d.Name))
+	e := passing(CodeDNS, "looking up the host name %s failed", printable(d.Name))
 	if d.IsTimeout {
 		e.Detail += ": no answer in time"
 	}
@@ -144,16 +145,15 @@ func classifyTLS(err error) *Error {
 		host    x509.HostnameError
 		invalid x509.CertificateInvalidError
 		unknown x509.UnknownAuthorityError
-		alert   tls.AlertError
 		record  tls.RecordHeaderError
 	)
 	switch {
 	case errors.As(err, &cert), errors.As(err, &host), errors.As(err, &invalid), errors.As(err, &unknown):
-		return fail(CodeTLS, "the server's certificate is not trusted: %s", clean(err.Error()))
-	case errors.As(err, &record):
+		return fail(CodeTLS, "the server's certificate is not trusted: %s", printable(err.Error()))
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return fail(CodeTLS, "the server does not speak TLS on this port")
-	case errors.As(err, &alert):
-		return fail(CodeTLS, "the TLS handshake failed: %s", clean(err.Error()))
+	case strings.Contains(err.Error(), "tls: "): // alerts of the peer have no exported type
+		return fail(CodeTLS, "the TLS handshake failed: %s", printable(err.Error()))
 	}
 	return nil
 }
@@ -203,17 +203,24 @@ func refusedErrno(errno syscall.Errno, ok bool) bool {
 	return false
 }
 
-// clean makes text of a peer fit for one line of a log: short, no control characters.
-func clean(s string) string {
-	const most = 200
-	s = strings.Map(func(r rune) rune {
+// printable makes text of a peer fit for one line of a log: no control characters.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) || r == 0x2028 || r == 0x2029 {
 			return ' '
 		}
 		return r
 	}, strings.ToValidUTF8(s, "?"))
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "…"
-	}
-	return s
 }
+
+// shorten cuts s to most bytes. What may hold a secret is redacted before: the
+// first half of one would not be found any more.
+func shorten(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
+
+// clean is for text that holds no secret.
+func clean(s string) string { return shorten(printable(s), 200) }

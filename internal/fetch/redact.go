@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -18,7 +19,7 @@ var (
 )
 
 // Redact removes secrets from a text that may be shown: each of secrets (also
-// percent-encoded and in base64, in any case), the user part of URLs, and the
+// percent-encoded, in base64 and as Go quotes it, in any case), the user part of URLs, and the
 // value of every query parameter whose name says that it is a secret. It never
 // makes sense of the text otherwise, so it can be used on any message.
 func Redact(s string, secrets []string) string {
@@ -43,7 +44,7 @@ func secretForms(secrets []string) []string {
 		if strings.TrimSpace(s) == "" {
 			continue
 		}
-		forms = append(forms, s, url.QueryEscape(s), url.PathEscape(s))
+		forms = append(forms, s, url.QueryEscape(s), url.PathEscape(s), inQuotes(strconv.Quote(s)), inQuotes(strconv.QuoteToASCII(s)))
 		if len(s) > 3 {
 			forms = append(forms, strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(s)), "="),
 				strings.TrimRight(base64.URLEncoding.EncodeToString([]byte(s)), "="))
@@ -57,6 +58,8 @@ func secretForms(secrets []string) []string {
 	})
 	return slices.Compact(forms)
 }
+
+func inQuotes(s string) string { return s[1 : len(s)-1] }
 
 // replaceFold replaces form in s whatever its ASCII case: peers lower-case what they echo.
 func replaceFold(s, form string) string {

@@ -31,10 +31,10 @@ type Request struct {
 
 // Result is an answer. Close it, also when NotModified.
 type Result struct {
-	NotModified  bool     // 304: Body is nil
-	Status       int      // HTTP status, 200 … 204 or 304
-	URL          string   // where the answer came from in the end, redacted
-	ETag         string   // as sent; keep it with LastModified and URL for the next Request
+	NotModified  bool   // 304: Body is nil
+	Status       int    // HTTP status, 200 … 204 or 304
+	URL          string // where the answer came from in the end, redacted
+	ETag         string // as sent; keep it with LastModified and URL for the next Request
 	LastModified string
 	ContentType  string
 	Bytes        int64    // length of Body
@@ -79,7 +79,7 @@ func newPlan(req Request, userAgent string) (*plan, *Error) {
 	p.addHeaderSecrets()
 	u, bad := parseURL(strings.TrimSpace(req.URL))
 	if bad != nil {
-		p.shown = clean(Redact(req.URL, p.secrets))
+		p.shown = printable(Redact(req.URL, p.secrets))
 		return p, bad
 	}
 	p.takeUserinfo(u)
@@ -95,7 +95,7 @@ func (p *plan) redact(s string) string { return Redact(s, p.secrets) }
 func (p *plan) show(u *url.URL) string {
 	plain := *u
 	plain.User, plain.Fragment, plain.RawFragment = nil, "", ""
-	return clean(p.redact(plain.String()))
+	return printable(p.redact(plain.String()))
 }
 
 func parseURL(s string) (*url.URL, *Error) {
@@ -109,7 +109,7 @@ func parseURL(s string) (*url.URL, *Error) {
 func checkURL(u *url.URL) *Error {
 	switch {
 	case u.Scheme != "http" && u.Scheme != "https":
-		return fail(CodeURL, "only http and https URLs can be fetched, not %q", clean(u.Scheme))
+		return fail(CodeURL, "only http and https URLs can be fetched, not %q", printable(u.Scheme))
 	case u.Hostname() == "" || u.Opaque != "":
 		return fail(CodeURL, "the URL names no host")
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -46,14 +47,13 @@ func (c *Client) spoolFile() (*os.File, *Error) {
 }
 
 func (c *Client) copyBody(ctx context.Context, wire io.Reader, resp *http.Response, res *Result) *Error {
-	body, done, e := uncode(wire, resp.Header.Values("Content-Encoding"), c.opts.Unpack)
-	if e != nil {
-		return readError(ctx, e)
+	body, err := uncode(wire, resp.Header.Values("Content-Encoding"), c.opts.Unpack)
+	if err != nil {
+		return readError(ctx, err)
 	}
-	defer done()
+	defer body.Close()
 	sum := sha256.New()
-	out := &diskWriter{f: res.Body}
-	n, err := io.Copy(io.MultiWriter(out, sum), body)
+	n, err := io.Copy(io.MultiWriter(diskWriter{res.Body}, sum), body)
 	if err == nil {
 		_, err = io.Copy(io.Discard, wire) // the rest after the coding's end counts for caps and truncation
 	}
@@ -80,7 +80,7 @@ func readError(ctx context.Context, err error) *Error {
 // diskWriter marks write errors, so that they are not taken for the server's.
 type diskWriter struct{ f *os.File }
 
-func (w *diskWriter) Write(p []byte) (int, error) {
+func (w diskWriter) Write(p []byte) (int, error) {
 	n, err := w.f.Write(p)
 	if err != nil {
 		return n, diskError(err)
@@ -89,7 +89,7 @@ func (w *diskWriter) Write(p []byte) (int, error) {
 }
 
 func diskError(err error) *Error {
-	e := &Error{Code: CodeDisk, Detail: "the download could not be spooled to the disk: " + clean(err.Error())}
+	e := &Error{Code: CodeDisk, Detail: "the download could not be spooled to the disk: " + printable(err.Error())}
 	if p, ok := errors.AsType[*os.PathError](err); ok {
 		e.Err = p.Err
 	}
@@ -141,40 +141,26 @@ func watchRate(w *wireReader, rate int64, cancel context.CancelCauseFunc) (stop 
 
 // uncode removes HTTP content codings, the last applied first. Servers lie about
 // them: data that does not start like its coding is passed on as it is.
-func uncode(r io.Reader, values []string, lim Limits) (io.Reader, func(), *Error) {
-	codings, e := splitCodings(values)
-	if e != nil {
-		return nil, nil, e
+func uncode(r io.Reader, values []string, lim Limits) (io.ReadCloser, error) {
+	codings, bad := splitCodings(values)
+	if bad != nil {
+		return nil, bad
 	}
-	in := &countReader{r: r}
-	cur := io.Reader(in)
-	var closers []func()
-	for i := len(codings) - 1; i >= 0; i-- {
-		buf := bufio.NewReaderSize(cur, probeSize)
-		head, err := buf.Peek(probeSize)
+	d := &decoder{lim: lim, in: &countReader{r: r}}
+	d.cur = bufio.NewReaderSize(d.in, bufferSize)
+	for _, coding := range slices.Backward(codings) {
+		head, err := d.cur.Peek(probeSize)
 		if err != nil && err != io.EOF {
-			closeAll(closers)
-			return nil, nil, classify(context.Background(), err)
+			d.Close()
+			return nil, err
 		}
-		cur = buf
-		if !startsLike(codings[i], head) {
-			continue
+		if len(head) > 0 && startsLike(coding, head) {
+			layer := open(coding, d.cur)
+			d.stop = append(d.stop, layer.Close)
+			d.push(layer, coding)
 		}
-		dec, stop, e := open(codings[i], buf)
-		if e != nil {
-			closeAll(closers)
-			return nil, nil, e
-		}
-		closers = append(closers, stop)
-		cur = &capReader{r: dec, in: in, format: codings[i], lim: lim}
 	}
-	return cur, func() { closeAll(closers) }, nil
-}
-
-func closeAll(fs []func()) {
-	for _, f := range fs {
-		f()
-	}
+	return d, nil
 }
 
 // splitCodings reads Content-Encoding. Two codings are more than anyone uses.
@@ -189,10 +175,8 @@ func splitCodings(values []string) ([]string, *Error) {
 			list = append(list, formatZstd)
 		case "br":
 			list = append(list, formatBrotli)
-		case "deflate":
-			list = append(list, formatDeflate)
 		default:
-			return nil, fail(CodeUnsupported, "the body has the content coding %q, which was not asked for", clean(c))
+			return nil, fail(CodeUnsupported, "the body has the content coding %q, which was not asked for", printable(c))
 		}
 	}
 	if len(list) > 2 {
@@ -200,4 +184,3 @@ func splitCodings(values []string) ([]string, *Error) {
 	}
 	return list, nil
 }
-
