@@ -1,0 +1,135 @@
+// Package lookup turns a value into an answer. It is the only door to an engine:
+// the command line, the HTTP API and every later face ask here and nowhere else.
+package lookup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/elasticintel/elasticintel/internal/intel"
+	"github.com/elasticintel/elasticintel/internal/score"
+)
+
+// Engine finds listings: the embedded corpus, or a cluster.
+type Engine interface {
+	// Find appends to dst every listing that q asks for, in any order, as things
+	// stood at the instant at (zero: now). Listings that began after at are left
+	// out. Safe for concurrent use. An error means that the answer is not known;
+	// it is worth a retry.
+	Find(ctx context.Context, q intel.Question, at time.Time, dst []intel.Listing) ([]intel.Listing, error)
+	// Stats counts what is listed now.
+	Stats(ctx context.Context) (intel.Stats, error)
+}
+
+// Options say how to look up.
+type Options struct {
+	AsOf    time.Time     // zero = now
+	Summary bool          // only what AppendSummary writes is needed: closed listings are left out
+	Kinds   intel.KindSet // zero = any; else the value must be one of these
+}
+
+// Service answers look-ups. It is safe for concurrent use.
+type Service struct {
+	engine Engine
+	now    func() time.Time
+}
+
+// New returns a service over an engine.
+func New(engine Engine, now func() time.Time) *Service {
+	return &Service{engine: engine, now: now}
+}
+
+// Answer looks one value up. A value that cannot be used gives an answer whose
+// Error says why; the error returned is the engine's, or ctx's.
+func (s *Service) Answer(ctx context.Context, value string, o Options) (intel.Answer, error) {
+	var a intel.Answer
+	err := s.answer(ctx, value, o, nil, &a)
+	return a, err
+}
+
+// Stats counts what the engine holds now.
+func (s *Service) Stats(ctx context.Context) (intel.Stats, error) {
+	return s.engine.Stats(ctx)
+}
+
+// answer fills a. Listings go into dst, which may be reused memory.
+func (s *Service) answer(ctx context.Context, value string, o Options, dst []intel.Listing, a *intel.Answer) error {
+	ind, bad := identify(value, o.Kinds)
+	if bad != nil {
+		unusable(a, value, bad)
+		return nil
+	}
+	return s.find(ctx, value, intel.Ask(ind), o, dst, a)
+}
+
+// find asks the engine and puts the answer together.
+func (s *Service) find(ctx context.Context, value string, q intel.Question, o Options, dst []intel.Listing, a *intel.Answer) error {
+	found, err := s.engine.Find(ctx, q, o.AsOf, dst[:0])
+	if err != nil {
+		return fmt.Errorf("look up %s %.200q: %w", q.Indicator.Kind, q.Indicator.Value, err)
+	}
+	if found == nil {
+		found = []intel.Listing{}
+	}
+	at := o.AsOf
+	if at.IsZero() {
+		at = s.now()
+	}
+	if o.Summary {
+		found = onlyOpen(found)
+	}
+	sortListings(found)
+	res := score.Score(found, at)
+	*a = intel.Answer{
+		Value: value, Kind: q.Indicator.Kind, Canonical: q.Indicator.Value, Found: anyOpen(found),
+		Verdict: res.Verdict, Score: res.Score, Reasons: res.Reasons, Listings: found,
+	}
+	if a.Reasons == nil {
+		a.Reasons = []intel.Reason{}
+	}
+	if !o.AsOf.IsZero() {
+		t := o.AsOf.UTC()
+		a.AsOf = &t
+	}
+	return nil
+}
+
+// identify finds out what a value is.
+func identify(value string, kinds intel.KindSet) (intel.Indicator, *intel.AnswerError) {
+	var ind intel.Indicator
+	var err error
+	if kinds == 0 || kinds == intel.AnyKind {
+		ind, err = intel.Detect(value)
+	} else {
+		ind, err = intel.Parse(value, kinds)
+	}
+	if err == nil {
+		return ind, nil
+	}
+	var ve *intel.ValueError
+	if errors.As(err, &ve) {
+		return ind, &intel.AnswerError{Code: ve.Code, Detail: ve.Reason}
+	}
+	return ind, &intel.AnswerError{Code: "invalid", Detail: err.Error()}
+}
+
+func anyOpen(ls []intel.Listing) bool {
+	for i := range ls {
+		if ls[i].Listed {
+			return true
+		}
+	}
+	return false
+}
+
+func onlyOpen(ls []intel.Listing) []intel.Listing {
+	out := ls[:0]
+	for i := range ls {
+		if ls[i].Listed {
+			out = append(out, ls[i])
+		}
+	}
+	return out
+}
