@@ -1,0 +1,15 @@
+// Package corpus is the embedded engine: what every feed lists and has listed,
+// in immutable segment files, and the tables in memory that find it.
+//
+// A store holds three sorts of objects of this package:
+//
+//	store.json             format version and the secret hash seed, written once
+//	heads/FEED.json        what is current for a feed; replaced by compare-and-swap
+//	segments/FEED/NAME.seg the listings of a feed; written once, never changed
+//
+// A feed's run calls Merge, which compares what the feed says now with its
+// current segment and writes the next one, and Commit, which makes that one
+// current. A Corpus follows the heads (Refresh) and answers from a View, an
+// immutable snapshot of all feeds that is swapped atomically. Everything but
+// those objects is derived and lives in memory.
+package corpus
