@@ -1,54 +1,122 @@
 package feed
 
 import (
-	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
 )
 
-// Setting is a user's own choice whether a feed is pulled.
-type Setting struct {
-	Enabled bool      `json:"enabled"`
-	At      time.Time `json:"at"`
-	Who     string    `json:"who,omitempty"`
-}
+// TriggerSchedule is the trigger of the jobs that Due makes.
+const TriggerSchedule = "schedule"
 
-// State is what is remembered of a feed between runs: object state/FEED.json.
-type State struct {
-	Feed           string    `json:"feed"`
-	LastAttempt    time.Time `json:"last_attempt,omitzero"`
-	LastGood       time.Time `json:"last_good,omitzero"`
-	NotBefore      time.Time `json:"not_before,omitzero"` // from the publisher's Retry-After
-	Failures       int       `json:"failures,omitempty"`  // failed runs in a row
-	LastRun        intel.Run `json:"last_run,omitzero"`
-	Quarantined    string    `json:"quarantined,omitempty"`        // id of the run that waits for a decision
-	QuarantinedSHA string    `json:"quarantined_sha256,omitempty"` // of its bytes
-}
+// Limits of back-off for a feed that fails.
+const (
+	minBackoff = 5 * time.Minute
+	maxBackoff = 6 * time.Hour
+	// maxRetryAfter caps what a publisher may ask for in a Retry-After.
+	maxRetryAfter = 7 * 24 * time.Hour
+)
 
-// Job is one run to be done.
-type Job struct {
-	Def      *Definition
-	Trigger  string                        // schedule, manual, file, starter, …
-	File     string                        // path of a file that stands in for the download
-	Open     func() (io.ReadCloser, error) // the same for data without a path
-	Snapshot string                        // YYYY-MM-DD, for starter data
-	Who      string                        // who asked for it
-	Progress func(Progress)                // may be nil
-}
-
-// Progress is how far a run has come.
-type Progress struct {
-	Feed  string
-	Phase string // fetch, parse or store
-	Done  int64
-	Total int64 // 0 = not known
-}
-
-// Due returns the jobs to start at now, in the order of defs.
+// Due returns the jobs to start at now, the longest overdue first, so that
+// where few run at a time none is passed over for ever. A feed that missed
+// several of its times while nothing ran is due once. enabled nil means
+// OnByDefault.
 func Due(defs []*Definition, enabled func(*Definition) bool, states map[string]State, now time.Time) []Job {
-	panic("todo")
+	type due struct {
+		job Job
+		at  time.Time
+	}
+	var list []due
+	for _, d := range defs {
+		if enabled == nil && !d.OnByDefault() || enabled != nil && !enabled(d) {
+			continue
+		}
+		if at := dueAt(d, states[d.ID], now); !at.After(now) {
+			list = append(list, due{Job{Def: d, Trigger: TriggerSchedule}, at})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b due) int {
+		if c := a.at.Compare(b.at); c != 0 {
+			return c
+		}
+		return strings.Compare(a.job.Def.ID, b.job.Def.ID)
+	})
+	jobs := make([]Job, len(list))
+	for i := range list {
+		jobs[i] = list[i].job
+	}
+	return jobs
 }
 
-// Next returns when d is next due: not after now when it is due already.
-func Next(d *Definition, st State, now time.Time) time.Time { panic("todo") }
+// Next returns when d is next due by its schedule and state, now where it is due already.
+func Next(d *Definition, st State, now time.Time) time.Time {
+	if at := dueAt(d, st, now); at.After(now) {
+		return at
+	}
+	return now
+}
+
+// dueAt is the time from which d may run. A feed that never ran is due since ever.
+func dueAt(d *Definition, st State, now time.Time) time.Time {
+	if st.LastAttempt.IsZero() {
+		return time.Time{}
+	}
+	if st.LastAttempt.Sub(now) > d.period() { // the clock was set back: what it said then means nothing now
+		return now
+	}
+	at := d.after(st.LastAttempt)
+	if st.Failures > 0 && st.LastRun.Status != intel.RunQuarantined {
+		at = st.LastAttempt.Add(backoff(st.Failures, d.period()))
+	}
+	if st.NotBefore.After(at) {
+		at = st.NotBefore
+		if latest := st.LastAttempt.Add(maxRetryAfter); at.After(latest) {
+			at = latest
+		}
+	}
+	return at
+}
+
+// after returns the first time of the feed's schedule after t.
+func (d *Definition) after(t time.Time) time.Time {
+	if d.Interval > 0 || len(d.CheckInterval) == 0 {
+		return t.Add(d.period())
+	}
+	t = t.UTC()
+	year, month, day := t.Date()
+	for _, h := range d.CheckInterval {
+		if slot := time.Date(year, month, day, h, 0, 0, 0, time.UTC); slot.After(t) {
+			return slot
+		}
+	}
+	return time.Date(year, month, day+1, d.CheckInterval[0], 0, 0, 0, time.UTC)
+}
+
+// period is the feed's interval, or the shortest time between two of its hours.
+func (d *Definition) period() time.Duration {
+	hours := d.CheckInterval
+	switch {
+	case d.Interval > 0:
+		return time.Duration(d.Interval)
+	case len(hours) == 0:
+		return time.Duration(DefaultInterval)
+	}
+	shortest := 24 - hours[len(hours)-1] + hours[0]
+	for i := 1; i < len(hours); i++ {
+		shortest = min(shortest, hours[i]-hours[i-1])
+	}
+	return time.Duration(shortest) * time.Hour
+}
+
+// backoff is how long a feed waits after its n-th failure in a row: five
+// minutes, doubled each time, up to its own period or six hours.
+func backoff(n int, period time.Duration) time.Duration {
+	limit := max(min(period, maxBackoff), minBackoff)
+	wait := minBackoff
+	for i := 1; i < n && wait < limit; i++ {
+		wait *= 2
+	}
+	return min(wait, limit)
+}

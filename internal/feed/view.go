@@ -46,7 +46,50 @@ const (
 	StatusWaitingForKey = "waiting-for-key"
 )
 
-// NewView puts together what is known of a feed.
+// NewView puts together what is known of a feed: its definition, whether it is
+// pulled, whether its secret exists, its state, how many listings are open, and
+// the day of the starter data where they are that.
 func NewView(d *Definition, enabled, haveKey bool, st State, listings int, snapshot string, now time.Time) View {
-	panic("todo")
+	v := View{
+		ID: d.ID, Name: d.Name, Provider: d.Provider, Kind: d.Kind, Type: d.Type, Enabled: enabled,
+		Licence: d.Licence, Terms: d.Terms, CommercialUse: d.CommercialUse, Presence: d.Presence,
+		NeedsKey: d.NeedsKey(), Description: d.Description,
+		State: ViewState{
+			Status: status(d, enabled, haveKey, st), Listings: listings, Failures: st.Failures,
+			Snapshot: snapshot, Quarantined: st.Quarantined,
+			LastRun: instant(st.LastAttempt), LastGood: instant(st.LastGood),
+		},
+	}
+	if st.LastRun.Status == intel.RunFailed || st.LastRun.Status == intel.RunQuarantined {
+		v.State.Error = st.LastRun.Reason
+	}
+	if v.State.Status != StatusDisabled && v.State.Status != StatusWaitingForKey {
+		v.State.Next = instant(Next(d, st, now))
+	}
+	return v
+}
+
+func status(d *Definition, enabled, haveKey bool, st State) string {
+	switch {
+	case !enabled:
+		return StatusDisabled
+	case d.NeedsKey() && !haveKey:
+		return StatusWaitingForKey
+	case st.Quarantined != "":
+		return StatusQuarantined
+	case st.Failures > 0 || st.LastRun.Status == intel.RunFailed:
+		return StatusFailed
+	case st.LastGood.IsZero():
+		return StatusNever
+	}
+	return StatusOK
+}
+
+// instant is t in UTC, nil where there is none.
+func instant(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
 }
