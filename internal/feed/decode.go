@@ -25,6 +25,7 @@ func Decode(file string, data []byte) ([]*Definition, error) {
 	for i, n := range feeds {
 		before := len(s.errs)
 		d := s.definition(n, i)
+		s.feed = d.ID
 		if first, twice := lines[d.ID]; twice && d.ID != "" {
 			s.report(d.Line, "id", "%q is the id of the feed in line %d, too", d.ID, first)
 		} else {
@@ -89,7 +90,6 @@ func (s *strict) definition(n *node, i int) *Definition {
 		d.complete()
 		(&checker{strict: s, node: n, def: d, from: before}).check()
 	}
-	s.feed = ""
 	return d
 }
 

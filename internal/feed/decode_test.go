@@ -1,0 +1,309 @@
+package feed
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/elasticintel/elasticintel/internal/intel"
+)
+
+// original is the 2018 format: a txt feed with an empty mapping, a csv feed with
+// null entries and has_headers as text, hours with 24 in them.
+const original = `{"feeds": [
+  {"feed_name": "Blocklist.de all", "feed_type": "txt", "indicator_type": "ipaddress",
+   "feed_url": "http://www.blocklist.example/lists/all.txt",
+   "field_mapping": {"source": [], "destination": []}, "check_interval": [8]},
+  {"feed_name": "Phish Tank", "feed_type": "csv", "indicator_type": "url",
+   "feed_url": "http://data.phishtank.example/data/online-valid.csv",
+   "field_mapping": {"separator": ",",
+     "source":      ["phish_id", "url", null, "submission_time", "online"],
+     "destination": ["phish_id", "url", null, "submission_timestamp", null],
+     "has_headers": "true"},
+   "check_interval": [24, 8, 16, 8]}
+]}`
+
+func TestDecodeOriginal(t *testing.T) {
+	defs, err := Decode("original.json", []byte(original))
+	if err != nil || len(defs) != 2 {
+		t.Fatalf("got %d definitions, error %v", len(defs), err)
+	}
+	txt, csv := defs[0], defs[1]
+	if txt.ID != "blocklist-de-all" || len(txt.Spec().Columns) != 0 || txt.Spec().Kinds != intel.Address {
+		t.Errorf("txt feed: id %q, spec %+v", txt.ID, txt.Spec())
+	}
+	if !slices.Equal(csv.CheckInterval, []int{0, 8, 16}) || csv.Interval != 0 {
+		t.Errorf("hours %v, interval %v", csv.CheckInterval, csv.Interval)
+	}
+	spec := csv.Spec()
+	var fields []string
+	for _, c := range spec.Columns {
+		fields = append(fields, c.Source+">"+c.Field)
+	}
+	want := []string{"phish_id>phish_id", "url>indicator", ">", "submission_time>submission_timestamp", "online>"}
+	if !slices.Equal(fields, want) || !spec.HasHeaders || spec.Separator != "," {
+		t.Errorf("columns %q, want %q; headers %v", fields, want, spec.HasHeaders)
+	}
+	if !csv.OnByDefault() || csv.NeedsKey() || csv.Presence != intel.Snapshot || csv.Info().Confidence != DefaultConfidence {
+		t.Errorf("defaults: %+v", csv)
+	}
+}
+
+// good is a feed without a mistake; tests put extra keys in front.
+func good(extra string) string {
+	return `{"feeds": [{` + extra + `"feed_name": "A", "feed_type": "txt", "indicator_type": "ipaddress", "feed_url": "https://a.example/x"}]}`
+}
+
+func TestDecodeMistakes(t *testing.T) {
+	tests := []struct{ name, data, want string }{
+		{"unknown key", good(`"enabeld": true, `), `x.json:1: feed "A": key "enabeld": unknown key; did you mean "enabled"?`},
+		{"unknown nested", good(`"auth": {"secret": "K", "inn": "bearer", "in": "bearer"}, `), `key "auth.inn": unknown key; did you mean "in"?`},
+		{"short name", good(`"name": "x", `), `did you mean "feed_name"?`},
+		{"case", good(`"Tags": [], `), `key "Tags": unknown key; did you mean "tags"?`},
+		{"no likeness", good(`"zzzzzzzzzz": 1, `), `unknown key; known are allow_networks, archive_entry`},
+		{"doubled key", good(`"tlp": "red", ` + "\n" + `"tlp": "green", `), `x.json:2: feed "A": key "tlp": stands twice; "tlp" is in line 1 already`},
+		{"alias and key", good(`"kind": "url", `), `key "indicator_type": stands twice`},
+		{"wrong type", good(`"tags": "a", `), `key "tags": want a list, not the string "a"`},
+		{"wrong element", good(`"tags": ["a", 3], `), `key "tags[1]": want a string, not 3`},
+		{"fraction", good(`"confidence": 1.5, `), `key "confidence": want a whole number, not 1.5`},
+		{"flag", good(`"field_mapping": {"has_headers": "yes"}, `), `key "field_mapping.has_headers": want true or false, not the string "yes"`},
+		{"enabled as text", good(`"enabled": "true", `), `key "enabled": want true or false`},
+		{"duration", good(`"interval": "soon", `), `key "interval": "soon"`},
+		{"too often", good(`"interval": "5s", `), `key "interval": must be between 1m and 366d`},
+		{"hour", good(`"check_interval": [25], `), `key "check_interval": 25 is no hour of the day`},
+		{"hour text", good(`"check_interval": ["8"], `), `key "check_interval[0]": want a whole number`},
+		{"prefix", good(`"allow_networks": ["127.0.0.1"], `), `key "allow_networks[0]": "127.0.0.1"`},
+		{"host bits", good(`"allow_networks": ["127.0.0.1/8"], `), `write 127.0.0.0/8`},
+		{"presence", good(`"presence": "snapshoot", `), `key "presence": "snapshoot" is not known; did you mean "snapshot"?`},
+		{"tlp", good(`"tlp": "purple", `), `key "tlp": "purple" is not known`},
+		{"reliability", good(`"reliability": "G", `), `key "reliability"`},
+		{"confidence", good(`"confidence": 101, `), `101 is not between 0 and 100`},
+		{"expect", good(`"expect_min": 5, "expect_max": 4, `), `key "expect_max": 4 is below expect_min, 5`},
+		{"guard", good(`"guards": {"max_shrink": 0}, `), `key "guards.max_shrink"`},
+		{"body", good(`"body": "x", `), `key "body": needs "method": "POST"`},
+		{"auth place", good(`"auth": {"secret": "K", "in": "cookie"}, `), `key "auth.in": "cookie" is not known`},
+		{"auth path", good(`"auth": {"secret": "K", "in": "path"}, `), `path needs {secret} in feed_url`},
+		{"auth query", good(`"auth": {"secret": "K", "in": "query"}, `), `key "auth.name": query needs`},
+		{"auth header", good(`"auth": {"secret": "K", "in": "header"}, `), `key "auth.name": missing: the name of the header`},
+		{"auth secret", good(`"auth": {"secret": "a b", "in": "bearer"}, `), `key "auth.secret": "a b"`},
+		{"id", good(`"id": "Not An Id", `), `key "id": "Not An Id"`},
+		{"types of no column", good(`"field_mapping": {"source": ["ip", "tags"], "destination": ["indicator", "tags"], "types": {"tag": {"type": "list"}}}, `),
+			`key "field_mapping.types.tag": no column has the destination "tag"; did you mean "tags"?`},
+		{"lengths", good(`"field_mapping": {"source": ["a", "b"], "destination": ["indicator"]}, `), `has 2 sources and 1 destinations`},
+		{"no value column", good(`"field_mapping": {"source": ["a"], "destination": ["b"]}, `), `no column holds the indicator`},
+		{"two value columns", good(`"field_mapping": {"source": ["a", "b"], "destination": ["domain", "url"]}, `), `2 columns may hold the indicator ("domain", "url")`},
+		{"two indicators", good(`"field_mapping": {"source": ["a", "b"], "destination": ["indicator", "indicator"]}, `), `2 columns may hold`},
+		{"missing", `{"feeds": [{"feed_name": "A"}]}`, `feed "A": key "feed_url": missing`},
+		{"type of feed", `{"feeds": [{"feed_name": "A", "feed_type": "cvs", "indicator_type": "url", "feed_url": "https://a.example/"}]}`, `key "feed_type": "cvs" is not known; did you mean "csv"?`},
+		{"kind", `{"feeds": [{"feed_name": "A", "feed_type": "txt", "indicator_type": "urls", "feed_url": "https://a.example/"}]}`, `key "indicator_type": unknown indicator type "urls"`},
+		{"scheme", `{"feeds": [{"feed_name": "A", "feed_type": "txt", "indicator_type": "url", "feed_url": "ftp://a.example/"}]}`, `only http and https can be pulled, not "ftp"`},
+		{"user in URL", `{"feeds": [{"feed_name": "A", "feed_type": "txt", "indicator_type": "url", "feed_url": "https://u:p@a.example/"}]}`, `user and password belong into "auth"`},
+		{"mark without auth", `{"feeds": [{"feed_name": "A", "feed_type": "txt", "indicator_type": "url", "feed_url": "https://a.example/{secret}"}]}`, `key "auth": missing`},
+		{"no id", `{"feeds": [{"feed_name": "日本", "feed_type": "txt", "indicator_type": "url", "feed_url": "https://a.example/"}]}`, `the name "日本" gives no id`},
+		{"not an object", `{"feeds": [7]}`, `x.json:1: feed "#1": want an object, not 7`},
+		{"bare feed", `{"feed_name": "A"}`, `a file of definitions is {"feeds": [{…}, …]}`},
+		{"no feeds", `{}`, `key "feeds": missing`},
+		{"list", `[]`, `want {"feeds": […]}, not a list`},
+		{"empty", ``, `not valid JSON: it ends in the middle`},
+		{"cut", "{\"feeds\": [\n{\"feed_name\":", `x.json:2: not valid JSON: it ends in the middle`},
+		{"syntax", "{\"feeds\": [\n\n{,}]}", `x.json:3: not valid JSON`},
+		{"more", `{"feeds": []} {}`, `there is more after the end`},
+		{"latin-1", "{\"feeds\": [\"\xe9\"]}", `not UTF-8`},
+		{"deep", `{"feeds": ` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`, `nested more than`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Decode("x.json", []byte(tt.data))
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v\nwant  %s", err, tt.want)
+			}
+			if err != nil && strings.Count(err.Error(), "\n") > 0 && tt.name != "missing" {
+				t.Errorf("one mistake gives more than one error:\n%v", err)
+			}
+		})
+	}
+}
+
+func TestDecodeKeepsGoodFeedsAndReportsAll(t *testing.T) {
+	data := `{"feeds": [
+ {"feed_name": "One", "feed_type": "txt", "indicator_type": "url", "feed_url": "https://a.example/", "tga": 1, "tlp": 3},
+ {"feed_name": "Two", "feed_type": "txt", "indicator_type": "url", "feed_url": "https://a.example/"},
+ {"feed_name": "two", "feed_type": "txt", "indicator_type": "url", "feed_url": "https://b.example/"},
+ {"id": "three", "feed_name": "Three", "feed_type": "txt", "indicator_type": "url", "feed_url": "https://a.example/", "confidence": -1}
+]}`
+	defs, err := Decode("x.json", []byte(data))
+	if len(defs) != 1 || defs[0].ID != "two" || defs[0].Line != 3 {
+		t.Errorf("kept %+v", defs)
+	}
+	want := []string{
+		`x.json:2: feed "One": key "tga": unknown key; did you mean "tags"?`,
+		`x.json:2: feed "One": key "tlp": want a string, not 3`,
+		`x.json:4: feed "two": key "id": "two" is the id of the feed in line 3, too`,
+		`x.json:5: feed "three": key "confidence": -1 is not between 0 and 100`,
+	}
+	if got := strings.Split(err.Error(), "\n"); !slices.Equal(got, want) {
+		t.Errorf("errors:\n%s\nwant:\n%s", err, strings.Join(want, "\n"))
+	}
+	var e *Error
+	if !errors.As(err, &e) || e.Feed != "One" || e.Key != "tga" {
+		t.Errorf("errors.As gave %+v", e)
+	}
+}
+
+func TestLoad(t *testing.T) {
+	fsys := fstest.MapFS{
+		"a.json":     {Data: []byte(original)},
+		"b.json":     {Data: []byte(strings.Replace(good(`"id": "bb", `), "{", `{"$schema": "feed.schema.json", `, 1))},
+		"c.json":     {Data: []byte(`{"feeds": [`)},
+		"d.json":     {Data: []byte(good(`"id": "phish-tank", `))},
+		"e.json.bak": {Data: []byte(`nonsense`)},
+		".f.json":    {Data: []byte(`nonsense`)},
+		"sub/g.json": {Data: []byte(`nonsense`)},
+	}
+	c, err := Load(fsys)
+	var ids []string
+	for _, d := range c.All() {
+		ids = append(ids, d.ID)
+	}
+	if !slices.Equal(ids, []string{"bb", "blocklist-de-all", "phish-tank"}) {
+		t.Errorf("ids %q", ids)
+	}
+	if err == nil || !strings.Contains(err.Error(), "c.json:1: not valid JSON") ||
+		!strings.Contains(err.Error(), `d.json:1: feed "phish-tank": key "id": "phish-tank" is the id of a feed in a.json:5, too`) ||
+		strings.Contains(err.Error(), "nonsense") {
+		t.Errorf("error %v", err)
+	}
+	if d := c.Get("phish-tank"); d == nil || d.File != "a.json" {
+		t.Errorf("the first file keeps the id: %+v", d)
+	}
+	if c.Get("nope") != nil || c.Nearest("phishtank") != "phish-tank" || c.Nearest("q") != "" {
+		t.Errorf("nearest: %q %q", c.Nearest("phishtank"), c.Nearest("q"))
+	}
+}
+
+func TestColumns(t *testing.T) {
+	tests := []struct {
+		name, kind, mapping string
+		want                string
+	}{
+		{"called indicator", "url", `{"source": ["a", "url", "v"], "destination": ["x", "url", "indicator"]}`, "x url indicator"},
+		{"called like the feed's kind", "ipaddress", `{"source": ["a", "b"], "destination": ["url", "ipaddress"]}`, "url indicator"},
+		{"called like a kind", "hash", `{"source": ["a", "b"], "destination": ["x", "sha256"]}`, "x indicator"},
+		{"upper case", "domain", `{"source": ["a"], "destination": ["Domain"]}`, "indicator"},
+		{"no destinations", "ipaddress", `{"source": ["ipaddress", null, "note"]}`, "indicator - note"},
+		{"several", "hash", `{"source": ["a", "b", "c"], "destination": ["sha256", "md5", "x"], "several": true}`, "indicator:sha256 indicator:md5 x"},
+		{"several of one kind", "ipaddress", `{"source": ["a", "b"], "destination": ["indicator", "ipaddress"], "several": true}`, "indicator indicator:ipv4,ipv6"},
+		{"kind of a column", "auto", `{"source": ["a"], "destination": ["indicator"], "types": {"indicator": {"kind": "url"}}}`, "indicator:url"},
+		{"list", "url", `{"source": ["url", "t"], "destination": ["url", "tags"], "types": {"tags": {"type": "list", "split": " "}}}`, "indicator tags/list/ "},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			defs, err := Decode("x.json", []byte(`{"feeds": [{"feed_name": "A", "feed_type": "csv", "indicator_type": "`+tt.kind+
+				`", "feed_url": "https://a.example/", "field_mapping": `+tt.mapping+`}]}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, c := range defs[0].Spec().Columns {
+				s := c.Field
+				if s == "" {
+					s = "-"
+				}
+				if c.Kinds != 0 {
+					s += ":" + c.Kinds.String()
+				}
+				if c.Type != "" {
+					s += "/" + c.Type + "/" + c.Split
+				}
+				got = append(got, s)
+			}
+			if strings.Join(got, " ") != tt.want {
+				t.Errorf("columns %q, want %q", strings.Join(got, " "), tt.want)
+			}
+		})
+	}
+}
+
+func TestDecodeSuperset(t *testing.T) {
+	defs, err := Decode("x.json", []byte(good(`"id": "a", "kind": "url", "interval": "36h", "tlp": "TLP:WHITE", "reliability": "b",
+		"confidence": 0, "ttl": "30d", "presence": "rolling", "allow_networks": ["127.0.0.1/32", "::1/128"],
+		"guards": {"max_shrink": 0.9, "allow_empty": true}, "comments": [], "quotes": false, "enabled": false, "commercial_use": false, `)))
+	if err == nil {
+		t.Fatal("kind beside indicator_type was accepted")
+	}
+	data := strings.Replace(good(`"id": "a", "interval": "36h", "tlp": "TLP:WHITE", "reliability": "b",
+		"confidence": 0, "ttl": "30d", "presence": "rolling", "allow_networks": ["127.0.0.1/32", "::1/128"],
+		"guards": {"max_shrink": 0.9, "allow_empty": true}, "comments": [], "quotes": false, "enabled": false, "commercial_use": false, `),
+		`"indicator_type"`, `"kind"`, 1)
+	if defs, err = Decode("x.json", []byte(data)); err != nil {
+		t.Fatal(err)
+	}
+	d := defs[0]
+	spec, info := d.Spec(), d.Info()
+	if time.Duration(d.Interval) != 36*time.Hour || time.Duration(d.TTL) != 30*24*time.Hour || info.TLP != "clear" ||
+		info.Reliability != "B" || info.Confidence != 0 || len(d.Allowed()) != 2 || d.OnByDefault() {
+		t.Errorf("definition %+v", d)
+	}
+	if d.Guards != (Guards{MaxShrink: 0.9, MaxGrowth: 5, MaxReject: 0.2, AllowEmpty: true}) {
+		t.Errorf("guards %+v", d.Guards)
+	}
+	if spec.Comments == nil || len(*spec.Comments) != 0 || spec.Inline != nil || !spec.NoQuotes {
+		t.Errorf("spec %+v", spec)
+	}
+}
+
+func TestRoleDecidesConfidence(t *testing.T) {
+	for role, want := range map[string]int{"threat": 80, "context": 0, "allow": 0} {
+		defs, err := Decode("x.json", []byte(good(`"confidence": 80, "role": "`+role+`", `)))
+		if err != nil || defs[0].Info().Confidence != want {
+			t.Errorf("role %s: confidence %+v, error %v, want %d", role, defs, err, want)
+		}
+	}
+}
+
+func TestParseHash(t *testing.T) {
+	hash := func(extra string) string {
+		defs, err := Decode("x.json", []byte(good(extra)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return defs[0].ParseHash()
+	}
+	base := hash("")
+	if len(base) != 32 || hash("") != base {
+		t.Errorf("hash %q is not stable", base)
+	}
+	for _, same := range []string{`"interval": "2h", `, `"note": "x", `, `"enabled": false, `, `"allow_networks": ["127.0.0.1/32"], `, `"expect_min": 2, `} {
+		if hash(same) != base {
+			t.Errorf("%s changes the hash", same)
+		}
+	}
+	seen := map[string]string{base: "nothing"}
+	for _, other := range []string{`"tlp": "red", `, `"comments": ["%"], `, `"inline_comments": [], `, `"confidence": 51, `, `"archive_entry": "a", `,
+		`"description": "x", `, `"exclude": "!", `, `"quotes": false, `, `"field_mapping": {"separator": "|"}, `, `"tags": ["a"], `} {
+		h := hash(other)
+		if seen[h] != "" {
+			t.Errorf("%s and %s have one hash", other, seen[h])
+		}
+		seen[h] = other
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte(original))
+	f.Add([]byte(good(`"auth": {"secret": "K", "in": "bearer"}, `)))
+	f.Add([]byte(`{"feeds": [[]]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		defs, _ := Decode("x.json", data)
+		for _, d := range defs {
+			if d.ID == "" || !idPattern.MatchString(d.ID) {
+				t.Errorf("id %q", d.ID)
+			}
+			d.Spec()
+			d.Endpoint("s")
+		}
+	})
+}
