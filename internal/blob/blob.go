@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"strings"
 	"time"
 )
@@ -35,15 +36,18 @@ type Cond struct {
 }
 
 // Store keeps objects by key. Keys are slash-separated paths of letters, digits
-// and "._-=". Implementations are safe for concurrent use by many processes.
+// and "._-=", see CheckKey. Implementations are safe for concurrent use by many
+// processes and pass internal/testing/blobtest.
 type Store interface {
 	// Get opens an object; the caller closes the reader. ErrNotFound if there is none.
 	Get(ctx context.Context, key string) (io.ReadCloser, Info, error)
 	// Put writes an object whole. When it returns without error the object is
 	// durable; when it fails the old object, if any, is untouched. ErrConflict
-	// if the condition does not hold. Not retried inside.
+	// if the condition does not hold. Not retried inside. The ETag it returns is
+	// the one Get gives until the content changes.
 	Put(ctx context.Context, key string, r io.Reader, c Cond) (Info, error)
-	// List returns the objects whose key starts with prefix, by key.
+	// List returns the objects whose key starts with prefix, by key. The prefix
+	// may end anywhere, also inside a name; "" lists everything.
 	List(ctx context.Context, prefix string) ([]Info, error)
 	// Delete removes an object; removing what is not there is no error.
 	Delete(ctx context.Context, key string) error
@@ -77,25 +81,40 @@ func Write(ctx context.Context, s Store, key string, data []byte, c Cond) (Info,
 
 // Update reads an object, lets change make its next content and writes that
 // back, again and again while others write in between. change gets nil where
-// there is no object; returning nil bytes leaves the object as it is.
+// there is no object; returning nil bytes leaves the object as it is. It gives
+// up with ErrConflict after 100 tries, which take some seconds.
 func Update(ctx context.Context, s Store, key string, change func(old []byte) ([]byte, error)) error {
-	for range 20 {
-		old, info, err := Read(ctx, s, key)
-		cond := Cond{IfMatch: info.ETag}
-		if errors.Is(err, ErrNotFound) {
-			old, cond = nil, Cond{IfAbsent: true}
-		} else if err != nil {
+	const tries = 100
+	for try := range tries {
+		err := update(ctx, s, key, change)
+		if !errors.Is(err, ErrConflict) {
 			return err
 		}
-		data, err := change(old)
-		if err != nil || data == nil {
-			return err
-		}
-		if _, err = Write(ctx, s, key, data, cond); !errors.Is(err, ErrConflict) {
+		most := min(time.Millisecond<<min(try, 10), 100*time.Millisecond)
+		if err := pause(ctx, rand.N(most)); err != nil {
 			return err
 		}
 	}
-	return fmt.Errorf("update %s: %w 20 times in a row", key, ErrConflict)
+	return fmt.Errorf("update %s: %w %d times in a row", key, ErrConflict, tries)
+}
+
+func update(ctx context.Context, s Store, key string, change func(old []byte) ([]byte, error)) error {
+	old, info, err := Read(ctx, s, key)
+	cond := Cond{IfMatch: info.ETag}
+	switch {
+	case errors.Is(err, ErrNotFound):
+		old, cond = nil, Cond{IfAbsent: true}
+	case err != nil:
+		return err
+	case old == nil:
+		old = []byte{} // an empty object, not none
+	}
+	data, err := change(old)
+	if err != nil || data == nil {
+		return err
+	}
+	_, err = Write(ctx, s, key, data, cond)
+	return err
 }
 
 // Open returns the object's bytes in place where the store can, else a copy.
@@ -107,14 +126,15 @@ func Open(ctx context.Context, s Store, key string) (data []byte, release func()
 	return data, func() {}, err
 }
 
-// CheckKey says why a key cannot be used, or nil.
+// CheckKey says why a key cannot be used, or nil. No part may start with a dot,
+// which stores keep for themselves, or end with one, which Windows drops.
 func CheckKey(key string) error {
 	if key == "" || len(key) > 900 {
 		return fmt.Errorf("object key %q: empty or too long", key)
 	}
 	for part := range strings.SplitSeq(key, "/") {
-		if part == "" || part == "." || part == ".." {
-			return fmt.Errorf("object key %q: empty, . or .. part", key)
+		if part == "" || part[0] == '.' || part[len(part)-1] == '.' || len(part) > 240 {
+			return fmt.Errorf("object key %q: a part that is empty, too long, or starts or ends with a dot", key)
 		}
 	}
 	for _, c := range []byte(key) {
@@ -123,4 +143,15 @@ func CheckKey(key string) error {
 		}
 	}
 	return nil
+}
+
+// checkPrefix is CheckKey for the beginning of a key.
+func checkPrefix(prefix string) error {
+	switch {
+	case prefix == "":
+		return nil
+	case strings.HasSuffix(prefix, "/"):
+		return CheckKey(prefix + "x")
+	}
+	return CheckKey(strings.TrimSuffix(prefix, "."))
 }

@@ -3,18 +3,20 @@
 package blob
 
 import (
-	"context"
 	"errors"
+	"io/fs"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// ErrLocked says that another process holds the lock.
-var ErrLocked = errors.New("locked by another process")
+// errNotFolder is what a path through a file gives.
+const errNotFolder = syscall.ENOTDIR
 
 // Lock takes an exclusive lock on f, which ends when f is closed or the process
-// dies. Without wait it returns ErrLocked where somebody else holds it.
+// dies. Another opening of the same file conflicts even in the same process.
+// Without wait it returns ErrLocked where somebody else holds it.
 func Lock(f *os.File, wait bool) error {
 	how := unix.LOCK_EX
 	if !wait {
@@ -26,11 +28,19 @@ func Lock(f *os.File, wait bool) error {
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.EWOULDBLOCK):
 			return ErrLocked
+		case err != nil:
+			return &fs.PathError{Op: "flock", Path: f.Name(), Err: err}
 		default:
-			return err
+			return nil
 		}
 	}
 }
+
+func isFull(err error) bool {
+	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
+}
+
+func rename(from, to string) error { return os.Rename(from, to) }
 
 func syncDir(dir string) error {
 	f, err := os.Open(dir)
@@ -41,27 +51,21 @@ func syncDir(dir string) error {
 	return f.Sync()
 }
 
-// Map implements Mapper with a read-only memory map.
-func (d *Dir) Map(_ context.Context, key string) ([]byte, func(), error) {
-	p, err := d.path(key)
-	if err != nil {
-		return nil, nil, err
+// fileID tells a file from its predecessor of the same name, size and time.
+func fileID(st fs.FileInfo) uint64 {
+	if s, ok := st.Sys().(*syscall.Stat_t); ok {
+		return s.Ino
 	}
-	f, err := os.Open(p)
-	if err != nil {
-		return nil, nil, notFound(key, err)
+	return 0
+}
+
+func mapFile(f *os.File, size int64) ([]byte, func(), error) {
+	if int64(int(size)) != size {
+		return nil, nil, &fs.PathError{Op: "mmap", Path: f.Name(), Err: unix.EFBIG}
 	}
-	defer f.Close()
-	st, err := f.Stat()
+	data, err := unix.Mmap(int(f.Fd()), 0, int(size), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
-		return nil, nil, err
-	}
-	if st.Size() == 0 {
-		return nil, func() {}, nil
-	}
-	data, err := unix.Mmap(int(f.Fd()), 0, int(st.Size()), unix.PROT_READ, unix.MAP_SHARED)
-	if err != nil {
-		return nil, nil, &os.PathError{Op: "mmap", Path: p, Err: err}
+		return nil, nil, &fs.PathError{Op: "mmap", Path: f.Name(), Err: err}
 	}
 	return data, func() { _ = unix.Munmap(data) }, nil
 }
