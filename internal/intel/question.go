@@ -1,6 +1,11 @@
 package intel
 
-import "net/netip"
+import (
+	"net/netip"
+	"strings"
+
+	"golang.org/x/net/publicsuffix"
+)
 
 // Key is one equality look-up: an indicator to find, and how a listing of it
 // bears on the value asked for.
@@ -18,31 +23,78 @@ type Question struct {
 	Inside    netip.Prefix // valid: addresses, ip:ports and networks listed inside it are wanted (RelMember), save Indicator itself
 }
 
-// Ask returns the question that a look-up of i asks.
+// Ask returns the question that a look-up of i asks:
+//
+//   - ipv4, ipv6: itself, the networks that cover it, the ip:ports at it
+//   - cidr: itself, the networks that cover it, everything listed inside it
+//   - ip-port: itself, its address, the networks that cover that
+//   - domain: itself and the domains above it
+//   - url: itself, its host, the domains above or the networks that cover that
+//   - email, hashes: itself
 func Ask(i Indicator) Question {
-	return Question{Indicator: i, Keys: []Key{{i, RelExact}}}
+	q := Question{Indicator: i}
+	switch i.Kind {
+	case IPv4, IPv6, CIDR:
+		p, ok := i.Prefix()
+		q.Keys = []Key{{i, RelExact}}
+		if ok {
+			q.Covers, q.Inside = p, p
+		}
+	case IPPort, URL:
+		q.askHost()
+	case Domain:
+		q.Keys = appendParents(append(make([]Key, 0, 1+strings.Count(i.Value, ".")), Key{i, RelExact}), i.Value)
+	default:
+		q.Keys = []Key{{i, RelExact}}
+	}
+	return q
 }
 
-// Parents returns the domains above domain, nearest first, none of them a
-// public suffix.
-func Parents(domain string) []string { return nil }
-
-// Reserved says why i is never a threat ("private", "loopback", …), or "".
-func Reserved(i Indicator) string { return "" }
-
-// Addr returns the address of an ipv4, ipv6 or ip-port, and a URL's host where
-// that is an address.
-func (i Indicator) Addr() (netip.Addr, bool) {
-	a, err := netip.ParseAddr(i.Value)
-	return a, err == nil
+// askHost fills in the question about something that has a host.
+func (q *Question) askHost() {
+	i := q.Indicator
+	host := i.Host()
+	q.Keys = append(make([]Key, 0, 2+strings.Count(host, ".")), Key{i, RelExact})
+	if a, ok := i.Addr(); ok {
+		q.Keys = append(q.Keys, Key{addrIndicator(a), RelHost})
+		q.Covers = netip.PrefixFrom(a, a.BitLen())
+		return
+	}
+	if host != "" {
+		q.Keys = appendParents(append(q.Keys, Key{Indicator{Domain, host}, RelHost}), host)
+	}
 }
 
-// Prefix returns a cidr's network, and an address as /32 or /128.
-func (i Indicator) Prefix() (netip.Prefix, bool) {
-	p, err := netip.ParsePrefix(i.Value)
-	return p, err == nil
+// appendParents appends a key for each of the domain's parents.
+func appendParents(keys []Key, domain string) []Key {
+	for p := range parents(domain) {
+		keys = append(keys, Key{Indicator{Domain, p}, RelParent})
+	}
+	return keys
 }
 
-// Host returns the host of a url, ip-port, email, domain or address; "" for
-// hashes and networks.
-func (i Indicator) Host() string { return i.Value }
+// Parents returns the domains above domain, nearest first, down to the one that
+// was registered: none of them is a public suffix (the public suffix list, with
+// its private part, so that neighbours at a hoster are not each other's kin).
+// A name whose last label the list does not have counts as registered below that.
+func Parents(domain string) []string {
+	var out []string
+	for p := range parents(domain) {
+		out = append(out, p)
+	}
+	return out
+}
+
+// parents yields what Parents returns.
+func parents(domain string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		suffix, _ := publicsuffix.PublicSuffix(domain)
+		for {
+			_, rest, ok := strings.Cut(domain, ".")
+			if !ok || len(rest) <= len(suffix) || !yield(rest) {
+				return
+			}
+			domain = rest
+		}
+	}
+}

@@ -62,3 +62,12 @@ type Run struct {
 	Why    string `json:"why,omitempty"`
 	Of     string `json:"of,omitempty"` // the run decided about
 }
+
+// Stats counts what a corpus holds now.
+type Stats struct {
+	Listings   int            `json:"listings"`   // open now
+	Indicators int            `json:"indicators"` // distinct ones among them
+	Feeds      int            `json:"feeds"`
+	ByKind     map[string]int `json:"by_kind"` // open listings by the kind's name
+	Bytes      int64          `json:"bytes"`   // of all segments
+}
