@@ -23,6 +23,10 @@ type Engine interface {
 	Stats(ctx context.Context) (intel.Stats, error)
 }
 
+// ErrEngine is wrapped by every error that is the engine's, not the caller's
+// (which is ctx's error): the answer is not known now, and a retry may help.
+var ErrEngine = errors.New("the index did not answer")
+
 // Options say how to look up.
 type Options struct {
 	AsOf    time.Time     // zero = now
@@ -51,7 +55,11 @@ func (s *Service) Answer(ctx context.Context, value string, o Options) (intel.An
 
 // Stats counts what the engine holds now.
 func (s *Service) Stats(ctx context.Context) (intel.Stats, error) {
-	return s.engine.Stats(ctx)
+	st, err := s.engine.Stats(ctx)
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w: count: %w", ErrEngine, err)
+	}
+	return st, err
 }
 
 // answer fills a. Listings go into dst, which may be reused memory.
@@ -68,7 +76,10 @@ func (s *Service) answer(ctx context.Context, value string, o Options, dst []int
 func (s *Service) find(ctx context.Context, value string, q intel.Question, o Options, dst []intel.Listing, a *intel.Answer) error {
 	found, err := s.engine.Find(ctx, q, o.AsOf, dst[:0])
 	if err != nil {
-		return fmt.Errorf("look up %s %.200q: %w", q.Indicator.Kind, q.Indicator.Value, err)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return fmt.Errorf("%w: look up %s %.200q: %w", ErrEngine, q.Indicator.Kind, q.Indicator.Value, err)
 	}
 	if found == nil {
 		found = []intel.Listing{}

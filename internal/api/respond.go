@@ -1,0 +1,93 @@
+package api
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// maxKept is the size up to which a buffer is kept for the next request.
+const maxKept = 256 << 10
+
+// buffers are memory for answers, used again.
+type buffers struct{ pool sync.Pool }
+
+func (p *buffers) get() *[]byte {
+	if b, ok := p.pool.Get().(*[]byte); ok {
+		return b
+	}
+	b := make([]byte, 0, 8<<10)
+	return &b
+}
+
+// put takes back a buffer whose content nobody reads any more.
+func (p *buffers) put(b *[]byte, used []byte) {
+	if cap(used) <= maxKept {
+		*b = used[:0]
+		p.pool.Put(b)
+	}
+}
+
+// send writes a whole answer. It does not keep body.
+func (c *call) send(status int, mediaType string, body []byte) {
+	h := c.Header()
+	h.Set("Content-Type", mediaType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	c.WriteHeader(status)
+	if c.r.Method != http.MethodHead {
+		_, _ = c.Write(body) // the client is gone: nobody is left to tell
+	}
+}
+
+// sendTagged answers a GET with 200 and an ETag over the bytes, or with 304
+// where the client has them already.
+func (c *call) sendTagged(mediaType string, body []byte) {
+	sum := sha256.Sum256(body)
+	var buf [34]byte
+	buf[0], buf[33] = '"', '"'
+	hex.Encode(buf[1:], sum[:16])
+	tag := string(buf[:])
+	c.Header().Set("ETag", tag)
+	if matches(c.r.Header.Values("If-None-Match"), tag) {
+		c.WriteHeader(http.StatusNotModified)
+		return
+	}
+	c.send(http.StatusOK, mediaType, body)
+}
+
+// matches says whether If-None-Match names the tag (RFC 9110, 13.1.2: weak comparison).
+func matches(header []string, tag string) bool {
+	for _, line := range header {
+		for t := range strings.SplitSeq(line, ",") {
+			t = strings.TrimPrefix(strings.TrimSpace(t), "W/")
+			if t == tag || t == "*" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// sendJSON answers a GET with the JSON of v.
+func (c *call) sendJSON(v any) error {
+	body, err := encode(v)
+	if err != nil {
+		return err
+	}
+	c.sendTagged(typeJSON, body)
+	return nil
+}
+
+// encode writes v as JSON and a newline; < > & stay as they are.
+func encode(v any) ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return buf.Bytes(), err
+}
