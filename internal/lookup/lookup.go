@@ -107,23 +107,45 @@ func (s *Service) find(ctx context.Context, value string, q intel.Question, o Op
 	return nil
 }
 
+// CodeTooWide is the code of a network whose members would be too many for one answer.
+const CodeTooWide = "too_wide"
+
+// The widest networks that are looked up: everything listed inside one is in its
+// answer, and an answer must fit into memory.
+const (
+	widest4 = 8
+	widest6 = 16
+)
+
 // identify finds out what a value is.
 func identify(value string, kinds intel.KindSet) (intel.Indicator, *intel.AnswerError) {
-	var ind intel.Indicator
-	var err error
-	if kinds == 0 || kinds == intel.AnyKind {
-		ind, err = intel.Detect(value)
-	} else {
-		ind, err = intel.Parse(value, kinds)
+	if kinds == 0 {
+		kinds = intel.AnyKind
 	}
+	ind, err := intel.Parse(value, kinds)
 	if err == nil {
-		return ind, nil
+		return ind, tooWide(ind)
 	}
 	var ve *intel.ValueError
 	if errors.As(err, &ve) {
 		return ind, &intel.AnswerError{Code: ve.Code, Detail: ve.Reason}
 	}
-	return ind, &intel.AnswerError{Code: "invalid", Detail: err.Error()}
+	return ind, &intel.AnswerError{Code: intel.CodeInvalid, Detail: err.Error()}
+}
+
+func tooWide(ind intel.Indicator) *intel.AnswerError {
+	if ind.Kind != intel.CIDR {
+		return nil
+	}
+	p, ok := ind.Prefix()
+	least := widest6
+	if p.Addr().Is4() {
+		least = widest4
+	}
+	if !ok || p.Bits() >= least {
+		return nil
+	}
+	return &intel.AnswerError{Code: CodeTooWide, Detail: fmt.Sprintf("a network this wide is not looked up: /%d at least; ask for its parts", least)}
 }
 
 func anyOpen(ls []intel.Listing) bool {
