@@ -1,0 +1,157 @@
+package ingest
+
+import (
+	"fmt"
+
+	"github.com/elasticintel/elasticintel/internal/feed"
+	"github.com/elasticintel/elasticintel/internal/fetch"
+	"github.com/elasticintel/elasticintel/internal/parse"
+)
+
+// The codes of runs that a guard holds back.
+const (
+	CodeEmpty   = "empty"   // nothing in it
+	CodeHTML    = "html"    // a web page
+	CodeError   = "error"   // an error message instead of a list
+	CodeBinary  = "binary"  // not text
+	CodeFormat  = "format"  // not what the definition says, or cut off
+	CodeContent = "content" // records, but none that can be used
+	CodeRejects = "rejects" // too many records that cannot be used
+	CodeSmall   = "small"   // fewer listings than expected
+	CodeLarge   = "large"   // more listings than expected
+	CodeShrink  = "shrink"  // far fewer listings than before
+	CodeGrowth  = "growth"  // far more listings than before
+)
+
+// Defaults of feed.Guards.
+const (
+	defaultShrink = 0.5
+	defaultGrowth = 5
+	defaultReject = 0.2
+)
+
+// Check is the guards: it says why a run must not be accepted without a person,
+// as a code and a sentence, or "". prevOpen is how many listings the feed's last
+// good content had, 0 where there was none; head is the start of the unpacked
+// content (4 KiB are plenty). Every guard holds for lists of any size.
+func Check(d *feed.Definition, prevOpen int, res *parse.Result, head []byte) (code, reason string) {
+	if code, reason = sniff(d.Type, res, head); code != "" {
+		return code, reason
+	}
+	if res.Read == 0 && d.Guards.AllowEmpty {
+		return "", ""
+	}
+	for _, guard := range []func(*feed.Definition, int, *parse.Result) (string, string){
+		checkUsable, checkRejects, checkExpected, checkShrink, checkGrowth,
+	} {
+		if code, reason = guard(d, prevOpen, res); code != "" {
+			return code, reason
+		}
+	}
+	return "", ""
+}
+
+// checkUsable holds back what lists nothing.
+func checkUsable(d *feed.Definition, _ int, res *parse.Result) (string, string) {
+	switch {
+	case res.Read == 0:
+		return CodeEmpty, "the list is empty: it has no records"
+	case res.Accepted > 0 || d.Guards.AllowEmpty && res.Rejected == 0:
+		return "", ""
+	case res.Rejected == 0:
+		return CodeEmpty, fmt.Sprintf("the list has nothing to list: all %d records are suppressed by rule", res.Read)
+	}
+	return CodeContent, fmt.Sprintf("this is not the feed's list: none of its %d records can be used (%s)", res.Read, firstReject(res))
+}
+
+func firstReject(res *parse.Result) string {
+	if len(res.Rejects) == 0 {
+		return "no reason given"
+	}
+	r := res.Rejects[0]
+	return fmt.Sprintf("line %d, %q: %s", r.Line, clip(r.Value, 80), r.Reason)
+}
+
+func checkRejects(d *feed.Definition, _ int, res *parse.Result) (string, string) {
+	limit := orDefault(d.Guards.MaxReject, defaultReject)
+	share := float64(res.Rejected) / float64(res.Read)
+	if share <= limit {
+		return "", ""
+	}
+	return CodeRejects, fmt.Sprintf("%d of %d records (%s) cannot be used, more than %s (%s)",
+		res.Rejected, res.Read, percent(share), percent(limit), firstReject(res))
+}
+
+func checkExpected(d *feed.Definition, _ int, res *parse.Result) (string, string) {
+	n := res.Accepted
+	switch {
+	case n < d.Guards.MinRecords:
+		return CodeSmall, fmt.Sprintf("the list has %d listings, fewer than the %d that it must have", n, d.Guards.MinRecords)
+	case n < d.ExpectMin:
+		return CodeSmall, fmt.Sprintf("the list has %d listings, fewer than the %d expected", n, d.ExpectMin)
+	case d.ExpectMax > 0 && n > d.ExpectMax:
+		return CodeLarge, fmt.Sprintf("the list has %d listings, more than the %d expected", n, d.ExpectMax)
+	}
+	return "", ""
+}
+
+func checkShrink(d *feed.Definition, before int, res *parse.Result) (string, string) {
+	limit := orDefault(d.Guards.MaxShrink, defaultShrink)
+	if before <= 0 {
+		return "", ""
+	}
+	share := float64(before-res.Accepted) / float64(before)
+	if share <= limit {
+		return "", ""
+	}
+	return CodeShrink, fmt.Sprintf("the list shrank from %d to %d listings, by %s, more than %s", before, res.Accepted, percent(share), percent(limit))
+}
+
+func checkGrowth(d *feed.Definition, before int, res *parse.Result) (string, string) {
+	limit := orDefault(d.Guards.MaxGrowth, defaultGrowth)
+	if before <= 0 || float64(res.Accepted) <= limit*float64(before) {
+		return "", ""
+	}
+	return CodeGrowth, fmt.Sprintf("the list grew from %d to %d listings, %.1f times, more than %g times", before, res.Accepted, float64(res.Accepted)/float64(before), limit)
+}
+
+func orDefault(v, def float64) float64 {
+	if v == 0 {
+		return def
+	}
+	return v
+}
+
+func percent(share float64) string { return fmt.Sprintf("%.3g %%", share*100) }
+
+// judge is Check for this run. Content that broke off or is of another format
+// than the definition says is held back whatever was read until then.
+func (a *attempt) judge(res *parse.Result, head []byte, perr error) (code, reason string) {
+	if perr == nil {
+		return Check(a.def, a.before(), res, head)
+	}
+	if f := fetchFailure(perr); f != nil {
+		return CodeBinary, f.reason
+	}
+	if code, reason = sniff(a.def.Type, res, head); code != "" {
+		return code, reason
+	}
+	return CodeFormat, perr.Error()
+}
+
+// before is how many listings the feed's last good content had. Runs of
+// unchanged content carry the counts on, so the head's run always knows. Open
+// listings would not do: with a TTL they include what is no longer in the list.
+func (a *attempt) before() int {
+	if h := a.current(); h != nil {
+		return h.Run.Accepted
+	}
+	return 0
+}
+
+// notList says whether the downloaded bytes are recognised as something else
+// than a list, which is for the guards and no failure of the download.
+func notList(err error) bool {
+	f := fetchFailure(err)
+	return f != nil && f.code == fetch.CodeUnsupported
+}

@@ -1,0 +1,209 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/elasticintel/elasticintel/internal/blob"
+	"github.com/elasticintel/elasticintel/internal/corpus"
+	"github.com/elasticintel/elasticintel/internal/feed"
+	"github.com/elasticintel/elasticintel/internal/intel"
+	"github.com/elasticintel/elasticintel/internal/parse"
+)
+
+// pull is the whole of a run but its record: a.run says how it ended.
+func (a *attempt) pull(ctx context.Context) error {
+	a.progress("fetch", 0, 0)
+	in, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	a.run.Bytes, a.run.SHA256 = in.bytes, in.sha256
+	a.progress("fetch", in.bytes, in.bytes)
+	switch {
+	case in.notModified:
+		return a.unchanged(ctx, in, "the publisher says that nothing has changed (304)")
+	case a.sameContent(in):
+		return a.unchanged(ctx, in, "the same bytes as in the last good run")
+	case a.st.Quarantined == "" && a.st.QuarantinedSHA == in.sha256:
+		return a.ignored(ctx)
+	}
+	if err := a.archive(ctx, in); err != nil {
+		return err
+	}
+	res, head, perr := a.parse(ctx, in.file)
+	if err := a.hardError(ctx, perr); err != nil {
+		return err
+	}
+	if code, reason := a.judge(res, head, perr); code != "" {
+		a.quarantine(in, code, reason)
+		return nil
+	}
+	return a.commit(ctx, in, res)
+}
+
+// current is the head whose content a run is compared with: starter data does
+// not count, because the first real pull replaces it whatever it holds.
+func (a *attempt) current() *corpus.Head {
+	if a.head == nil || a.head.Info.Snapshot != "" {
+		return nil
+	}
+	return a.head
+}
+
+// comparable says whether the head was made from its bytes in the way that this
+// run would do it, so that the same bytes give the same listings.
+func (a *attempt) comparable() bool {
+	h := a.current()
+	return h != nil && h.SHA256 != "" && h.ParseHash == a.def.ParseHash()
+}
+
+func (a *attempt) sameContent(in *input) bool {
+	return a.comparable() && a.head.SHA256 == in.sha256
+}
+
+// unchanged moves the feed's last good time and writes nothing else. The counts
+// are those of the same bytes' last parse.
+func (a *attempt) unchanged(ctx context.Context, in *input, why string) error {
+	prev := a.head.Run
+	a.run.Status, a.run.Reason = intel.RunUnchanged, why
+	a.run.Counts, a.run.SHA256, a.run.Raw = prev.Counts, a.head.SHA256, prev.Raw
+	a.run.Change = intel.Change{Open: a.head.Open()}
+	next := *a.head
+	a.overtakes()
+	return a.swap(ctx, in, &next)
+}
+
+// ignored is the run of a feed whose content a person has rejected. The last
+// good data stays, and its last good time too.
+func (a *attempt) ignored(ctx context.Context) error {
+	a.run.Status, a.run.Code = intel.RunUnchanged, CodeRejectedBefore
+	a.run.Reason = "the same bytes as in a run that was rejected; they are ignored until they change"
+	if no, ok, err := a.newest(ctx, a.def.ID, func(r intel.Run) bool { return r.Status == intel.RunRejected }); err != nil {
+		return storeFailure(err)
+	} else if ok {
+		a.run.Raw, a.run.Of = no.Raw, no.Of
+		a.run.Reason += fmt.Sprintf("; `elasticintel feeds approve %s --run %s` takes them after all", a.def.ID, no.Of)
+	}
+	if h := a.current(); h != nil {
+		a.run.Change.Open = h.Open()
+	}
+	return nil
+}
+
+// CodeRejectedBefore is the Code of an unchanged run whose content was rejected by a person.
+const CodeRejectedBefore = "rejected-before"
+
+// quarantine holds the run back. Where the same bytes wait already, that run
+// stays the one to decide about.
+func (a *attempt) quarantine(in *input, code, reason string) {
+	a.run.Status, a.run.Code = intel.RunQuarantined, code
+	a.run.Reason = a.redact(reason) + "; the last good data stays"
+	if a.current() == nil {
+		a.run.Reason = a.redact(reason) + "; nothing of it was taken"
+	} else {
+		a.run.Change.Open = a.head.Open()
+	}
+	if a.st.Quarantined != "" && a.st.QuarantinedSHA == in.sha256 {
+		a.run.Of = a.st.Quarantined
+		a.run.Reason += "; the same bytes as in run " + a.run.Of + ", which waits for a decision"
+	}
+}
+
+// overtakes says in the reason what an accepted run means for one that waits.
+func (a *attempt) overtakes() {
+	if q := a.st.Quarantined; q != "" && q != a.run.Of {
+		a.run.Reason = join(a.run.Reason, "run "+q+", which was held back, is out of date with this")
+	}
+}
+
+func join(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + "; " + b
+}
+
+// commit merges what the run lists and makes it current.
+func (a *attempt) commit(ctx context.Context, in *input, res *parse.Result) error {
+	a.progress("store", 0, int64(len(res.Entries)))
+	info, now := a.def.Info(), a.run.Started
+	if a.job.Snapshot != "" {
+		day, err := time.Parse(time.DateOnly, a.job.Snapshot)
+		if err != nil {
+			return &failure{code: "starter", reason: fmt.Sprintf("the starter data's date %q is not YYYY-MM-DD", a.job.Snapshot), err: err}
+		}
+		info.Snapshot, now = a.job.Snapshot, day
+	}
+	prev := a.current()
+	m, err := a.cfg.Corpus.Merge(ctx, prev, res.Entries, corpus.MergeOptions{Feed: a.def.ID, Info: info, Now: now})
+	if err != nil {
+		return storeFailure(err)
+	}
+	a.progress("store", int64(len(res.Entries)), int64(len(res.Entries)))
+	a.run.Change, a.run.Status = m.Change, intel.RunOK
+	if !m.Changed && prev != nil {
+		a.run.Status, a.run.Reason = intel.RunUnchanged, join(a.run.Reason, "other bytes than in the last good run, but the same listings")
+	}
+	a.overtakes()
+	return a.swap(ctx, in, &corpus.Head{Info: info, Segments: m.Segments, LastGood: now})
+}
+
+// swap completes next and makes it the feed's head, if that still is the one
+// this run began with. Where it is not, the run is superseded.
+func (a *attempt) swap(ctx context.Context, in *input, next *corpus.Head) error {
+	next.Format, next.Feed, next.Version = corpus.HeadFormat, a.def.ID, 1
+	if a.job.Snapshot == "" {
+		next.LastGood = a.run.Started
+	}
+	if a.head != nil {
+		next.Version = a.head.Version + 1
+		if a.head.LastGood.After(next.LastGood) { // the clock was set back
+			next.LastGood = a.head.LastGood
+		}
+	}
+	next.SHA256, next.ParseHash = a.run.SHA256, a.def.ParseHash()
+	in.validators(next)
+	a.run.Finished = a.clock()
+	next.Run = a.run
+	_, err := a.cfg.Corpus.Commit(ctx, next, a.etag)
+	switch {
+	case errors.Is(err, blob.ErrConflict):
+		a.run.Status, a.run.Code = intel.RunSuperseded, "superseded"
+		a.run.Reason = "another process finished a run of this feed first"
+		a.run.Change = intel.Change{}
+		return nil
+	case err != nil: // it may stand or not; Repair finds out
+		return fmt.Errorf("feed %s: commit run %s: %w", a.def.ID, a.run.ID, err)
+	}
+	a.head, a.committed = next, true
+	return nil
+}
+
+// hardError returns why a run fails that could not read its input at all; nil
+// where the input itself is at fault, which the guards judge.
+func (a *attempt) hardError(ctx context.Context, perr error) error {
+	if perr == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if f := fetchFailure(perr); f != nil && !notList(perr) {
+		return f
+	}
+	if _, ok := errors.AsType[*os.PathError](perr); ok {
+		return &failure{code: "disk", reason: perr.Error(), err: perr}
+	}
+	return nil
+}
+
+func (a *attempt) progress(phase string, done, total int64) {
+	if a.job.Progress != nil {
+		a.job.Progress(feed.Progress{Feed: a.def.ID, Phase: phase, Done: done, Total: total})
+	}
+}
