@@ -27,6 +27,9 @@ func parseEmail(s string) (Indicator, *fault) {
 	}
 	d, f := parseDomain(s[at+1:])
 	if f != nil {
+		if f.code != CodeTooLong {
+			f = bad(f.reason)
+		}
 		return Indicator{}, &fault{f.code, "the domain of the mail address: " + f.reason}
 	}
 	if len(local)+1+len(d) > maxEmail {

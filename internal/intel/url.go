@@ -61,28 +61,35 @@ func parseURLIndicator(s string) (Indicator, *fault) {
 // parseHostPath reads host/path, which is http://host/path; host is what stands
 // before the first slash. It must be a name or address that could stand alone.
 func parseHostPath(s, host string) (Indicator, *fault) {
-	name := host
+	name, port := host, "80"
 	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
-		name = host[:i]
-		if f := checkPort(host[i+1:]); f != nil {
-			return Indicator{}, f
-		}
+		name, port = host[:i], host[i+1:]
 	}
-	var f *fault
-	switch {
-	case name == "":
-		f = &fault{CodeNotIndicator, "a path without a host"}
-	case name[0] == '[':
-		_, f = parseBracketed(name[1:])
-	case numeric(name):
-		_, f = parseIPv4(name)
-	default:
-		_, f = parseDomain(name)
+	f := checkHost(name)
+	if f == nil {
+		f = checkPort(port)
 	}
 	if f != nil {
 		return Indicator{}, &fault{f.code, "before the slash: " + f.reason}
 	}
 	return parseURLIndicator("http://" + s)
+}
+
+// checkHost refuses what is neither a domain nor an address, IPv6 in brackets.
+func checkHost(name string) (f *fault) {
+	switch {
+	case name == "":
+		return &fault{CodeNotIndicator, "no host"}
+	case name[0] == '[':
+		_, f = parseBracketed(name[1:])
+	case numeric(name) && strings.IndexByte(name, ':') >= 0:
+		return bad("an IPv6 address without brackets")
+	case numeric(name):
+		_, f = parseIPv4(name)
+	default:
+		_, f = parseDomain(name)
+	}
+	return f
 }
 
 // parseURL serialises a URL as the WHATWG URL standard does (basic URL parser

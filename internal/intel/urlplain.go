@@ -59,7 +59,7 @@ func plainPath(s string) (end int, ok bool) {
 	for i := range len(s) {
 		c := s[i]
 		if set[c] {
-			if c == '.' && s[i-1] == '/' && set == plainInPath {
+			if (c == '.' || c == '%') && s[i-1] == '/' && set == plainInPath {
 				return 0, false // perhaps a dot segment
 			}
 			continue

@@ -162,8 +162,10 @@ func parseShape(s string, kinds KindSet) (Indicator, *fault) {
 		return parseIPPort(s)
 	case colons == 1:
 		return Indicator{}, &fault{CodeNotIndicator, "a name with a port, which is no indicator; as a URL it would be one"}
-	case colons > 1:
+	case colons > 1 && numeric(strings.SplitN(s, "%", 2)[0]):
 		return parseIPv6(s)
+	case colons > 1:
+		return Indicator{}, &fault{CodeNotIndicator, "has the shape of no kind"}
 	case numeric(s):
 		return parseIPv4(s)
 	}
