@@ -1,0 +1,283 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	elasticintel "github.com/elasticintel/elasticintel"
+	"github.com/elasticintel/elasticintel/internal/app"
+	"github.com/elasticintel/elasticintel/internal/auth"
+	"github.com/elasticintel/elasticintel/internal/blob"
+	"github.com/elasticintel/elasticintel/internal/corpus"
+	"github.com/elasticintel/elasticintel/internal/feed"
+	"github.com/elasticintel/elasticintel/internal/local"
+)
+
+// finding is one line of `doctor`.
+type finding struct {
+	Check  string `json:"check"`
+	Level  string `json:"level"` // ok, warn or fail
+	Detail string `json:"detail"`
+	Fix    string `json:"fix,omitempty"`
+}
+
+// Levels of a finding.
+const (
+	levelOK   = "ok"
+	levelWarn = "warn"
+	levelFail = "fail"
+)
+
+func (p *program) doctorCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "doctor", Short: "Check everything that usually goes wrong, and say how to mend it",
+		Long: `Checks the data folder, the disk, the clock, the stored data, the catalogue, the feeds, the secrets, the keys and the
+address. It changes nothing. Exit code 5 where something is broken; warnings alone are 0.`,
+		Example: "  elasticintel doctor\n  elasticintel doctor --json | jq '.[] | select(.level != \"ok\")'",
+		Args:    args(0, 0, "nothing"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			found := p.examine(cmd.Context())
+			if cmd.Context().Err() != nil {
+				return context.Canceled
+			}
+			if err := printList(p.out, found, findingColumns()); err != nil {
+				return err
+			}
+			for _, f := range found {
+				if f.Level == levelFail {
+					return exit(exitPartial)
+				}
+			}
+			return nil
+		},
+	}
+	p.cfg.Bind(cmd.Flags(), "listen")
+	return cmd
+}
+
+func findingColumns() []column[finding] {
+	color := func(f *finding) string {
+		return map[string]string{levelOK: "32", levelWarn: "33", levelFail: "1;31"}[f.Level]
+	}
+	return []column[finding]{
+		{name: "level", text: func(f *finding) string { return f.Level }, paint: color},
+		{name: "check", text: func(f *finding) string { return f.Check }},
+		{name: "detail", in: csvOnly, text: func(f *finding) string { return f.Detail }},
+		{name: "fix", in: csvOnly, text: func(f *finding) string { return f.Fix }},
+		{name: "finding", in: tableOnly, text: func(f *finding) string {
+			if f.Fix == "" {
+				return f.Detail
+			}
+			return f.Detail + " → " + f.Fix
+		}},
+	}
+}
+
+// examine makes all checks. Each stands alone, so that one failure hides no other.
+func (p *program) examine(ctx context.Context) []finding {
+	var found []finding
+	add := func(check, level, fix, format string, a ...any) {
+		found = append(found, finding{check, level, fmt.Sprintf(format, a...), fix})
+	}
+	p.checkFolder(add)
+	p.checkClock(add)
+	f := p.checkStore(ctx, add)
+	p.checkFeeds(ctx, f, add)
+	p.checkSecrets(add)
+	p.checkServer(ctx, f, add)
+	return found
+}
+
+type addFinding func(check, level, fix, format string, a ...any)
+
+// Free space below which a run may not fit any more.
+const (
+	lowSpace  = 1 << 30
+	leastFree = 64 << 20
+)
+
+func (p *program) checkFolder(add addFinding) {
+	root := p.cfg.Data
+	st, err := os.Stat(root)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		add("data folder", levelWarn, "`elasticintel serve` makes it, or name the right one with --data", "%s does not exist", root)
+		root = existingParent(root)
+	case err != nil:
+		add("data folder", levelFail, "check the path and its permissions", "%v", err)
+		return
+	case !st.IsDir():
+		add("data folder", levelFail, "name a folder with --data", "%s is a file", root)
+		return
+	default:
+		if f, err := os.CreateTemp(root, ".doctor-*"); err != nil {
+			add("data folder", levelFail, "give this user write permission; look-ups work without", "%s cannot be written to: %v", root, err)
+		} else {
+			f.Close()
+			os.Remove(f.Name())
+			add("data folder", levelOK, "", "%s can be written to", root)
+		}
+	}
+	free, err := local.FreeSpace(root)
+	level, fix := levelOK, ""
+	switch {
+	case err != nil:
+		add("disk space", levelWarn, "", "cannot be told: %v", err)
+		return
+	case free < leastFree:
+		level, fix = levelFail, "free some space, or lower --keep-raw"
+	case free < lowSpace:
+		level, fix = levelWarn, "free some space, or lower --keep-raw"
+	}
+	add("disk space", level, fix, "%s free", bytesText(int64(free)))
+}
+
+func existingParent(path string) string {
+	for {
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+		up := filepath.Dir(path)
+		if up == path {
+			return "."
+		}
+		path = up
+	}
+}
+
+func (p *program) checkClock(add addFinding) {
+	released := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC) // no clock that is right is before
+	now := p.now()
+	if now.Before(released) {
+		add("clock", levelFail, "set the clock; first and last seen are written with it", "it says %s, before this program was made", now.Format(time.RFC3339))
+		return
+	}
+	add("clock", levelOK, "", "%s", now.Format(time.RFC3339))
+}
+
+// checkStore opens what is stored and checks it quickly: heads, and the sizes
+// of segments. `verify` reads everything.
+func (p *program) checkStore(ctx context.Context, add addFinding) *local.Folder {
+	f, err := local.Open(ctx, p.cfg.Data, p.now)
+	switch {
+	case errors.Is(err, local.ErrNoData):
+		add("stored data", levelWarn, "`elasticintel serve` or `elasticintel ingest --all` loads some", "none yet")
+		return nil
+	case errors.Is(err, corpus.ErrNewer):
+		add("stored data", levelFail, "use the newer elasticintel that wrote it", "%v", err)
+		return nil
+	case err != nil:
+		add("stored data", levelFail, "`elasticintel verify` says more", "%v", err)
+		return nil
+	case f.Corpus.Err() != nil:
+		add("stored data", levelFail, "`elasticintel verify` says more; a feed's next good run mends it", "%v", f.Corpus.Err())
+		return f
+	}
+	st := f.Corpus.View().Stats()
+	level, fix := levelOK, ""
+	if st.Feeds == 0 {
+		level, fix = levelWarn, "`elasticintel ingest --all` loads the feeds"
+	}
+	add("stored data", level, fix, "%s from %s, %s", plural(st.Listings, "listing"), plural(st.Feeds, "feed"), bytesText(st.Bytes))
+	for _, h := range f.Corpus.View().Feeds() {
+		if h.LastGood.After(p.now().Add(time.Hour)) {
+			add("clock", levelFail, "set the clock", "feed %s was last good at %s, in the future", h.Feed, h.LastGood.Format(time.RFC3339))
+			break
+		}
+	}
+	return f
+}
+
+func (p *program) checkFeeds(ctx context.Context, f *local.Folder, add addFinding) {
+	c, err := local.OpenCatalogue(p.cfg.Feeds, elasticintel.FeedsFS())
+	if err != nil {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			add("catalogue", levelFail, "mend the file; the other feeds are used", "%s", line)
+		}
+	}
+	if c == nil {
+		return
+	}
+	add("catalogue", levelOK, "", "%s", plural(len(c.Current().All()), "feed"))
+	secrets := local.NewSecrets(p.cfg.Data, p.cfg.Secrets)
+	fc := app.FeedsConfig{Catalogue: c.Current, Secret: secrets.Get, Now: p.now}
+	if f != nil {
+		fc.Store, fc.Engine, fc.Runner = f.Store, f.Engine(), p.newRunner(f, secrets)
+	}
+	views, err := app.NewFeeds(fc).List(ctx)
+	if err != nil {
+		add("feeds", levelFail, "`elasticintel verify` says more", "%v", err)
+		return
+	}
+	p.checkViews(views, add)
+}
+
+func (p *program) checkViews(views []feed.View, add addFinding) {
+	good := 0
+	for i := range views {
+		v := &views[i]
+		check := "feed " + v.ID
+		switch {
+		case v.State.Status == feed.StatusWaitingForKey:
+			add(check, levelWarn, "`elasticintel feeds enable "+v.ID+" --secret NAME=-`, or disable it", "waits for its key")
+		case v.State.Quarantined != "":
+			add(check, levelWarn, "`elasticintel feeds runs "+v.ID+"`, then `feeds approve` or `feeds reject`", "run %s is held back", v.State.Quarantined)
+		case v.State.Status == feed.StatusFailed:
+			add(check, levelWarn, "`elasticintel ingest "+v.ID+"` tries again", "%s in a row: %s", plural(v.State.Failures, "failure"), v.State.Error)
+		case v.Enabled && v.State.LastGood != nil && p.now().Sub(*v.State.LastGood) > staleAfter:
+			add(check, levelWarn, "keep `elasticintel serve` running, or run `elasticintel ingest "+v.ID+"`", "last good run %s", ago(v.State.LastGood, p.now()))
+		case v.State.Status == feed.StatusOK:
+			good++
+		}
+	}
+	add("feeds", levelOK, "", "%s of %d are well", plural(good, "feed"), len(views))
+}
+
+func (p *program) checkSecrets(add addFinding) {
+	bad, err := local.NewSecrets(p.cfg.Data, p.cfg.Secrets).Exposed()
+	if err != nil {
+		add("secrets", levelWarn, "check the folder's permissions", "%v", err)
+	}
+	for _, path := range bad {
+		add("secrets", levelFail, "chmod 600 "+path, "%s can be read by others on this machine", path)
+	}
+}
+
+func (p *program) checkServer(ctx context.Context, f *local.Folder, add addFinding) {
+	anyKey := false
+	if f != nil {
+		anyKey = auth.New(f.Store, p.now).Any(ctx)
+	} else if store, err := blob.OpenDir(p.cfg.Data); err == nil {
+		anyKey = auth.New(store, p.now).Any(ctx)
+	}
+	if anyKey {
+		add("keys", levelOK, "", "the API wants a key")
+	} else {
+		add("keys", levelOK, "", "none: the API answers this machine only")
+	}
+	if pid, running := local.ServerPID(p.cfg.Data); running {
+		add("server", levelOK, "", "process %d serves this folder", pid)
+		return
+	}
+	ln, err := app.Listen(ctx, p.cfg.Listen, func(context.Context) bool { return anyKey })
+	var op *net.OpError
+	switch {
+	case errors.Is(err, app.ErrNeedsKey):
+		add("server", levelFail, "`elasticintel keys create NAME`", "%v", err)
+	case errors.As(err, &op):
+		add("server", levelWarn, "--listen :0 picks a free port", "%s cannot be listened on: %v", p.cfg.Listen, op.Err)
+	case err != nil:
+		add("server", levelFail, "give --listen HOST:PORT", "%v", err)
+	default:
+		ln.Close()
+		add("server", levelOK, "", "not running; %s is free", p.cfg.Listen)
+	}
+}

@@ -1,0 +1,125 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/elasticintel/elasticintel/internal/intel"
+	"github.com/elasticintel/elasticintel/internal/lookup"
+)
+
+func (p *program) explainCmd() *cobra.Command {
+	var asOf string
+	cmd := &cobra.Command{
+		Use: "explain VALUE", Short: "Show how an answer comes about: normalisation, what is looked for, each source, the arithmetic",
+		Example: "  elasticintel explain 'hxxp://bad[.]example/x'\n  elasticintel explain 192.0.2.1 --as-of 2026-03-01 --json",
+		Args:    args(1, 1, "one value"),
+		RunE:    func(cmd *cobra.Command, a []string) error { return p.explain(cmd.Context(), a[0], asOf) },
+	}
+	cmd.Flags().StringVar(&asOf, "as-of", "", "answer as of this instant: RFC 3339, or a date (its end, UTC)")
+	return cmd
+}
+
+func (p *program) explain(ctx context.Context, value, asOf string) error {
+	svc, f, o, err := p.openLookup(ctx, asOf)
+	if err != nil {
+		return err
+	}
+	e, err := svc.Explain(ctx, value, o)
+	if err != nil {
+		return err
+	}
+	switch p.out.format {
+	case "table":
+		err = p.explainText(&e)
+	case "csv":
+		err = printList(p.out, e.Sources, sourceColumns())
+	default:
+		err = printOne(p.out, &e, nil)
+	}
+	if err != nil {
+		return err
+	}
+	p.warnStale(f, o.AsOf)
+	if e.Answer.Error != nil {
+		return exit(exitUsage)
+	}
+	return nil
+}
+
+// explainText writes an explanation for people: values defanged, the arithmetic
+// as a sum.
+func (p *program) explainText(e *lookup.Explanation) error {
+	line := func(format string, a ...any) {
+		p.out.w.WriteString(printable(fmt.Sprintf(format, a...), false) + "\n")
+	}
+	line("How it is read")
+	for _, s := range e.Steps {
+		line("  %-11s %s", s.Name, joinNonEmpty(": ", s.Text, intel.Defang(s.Result)))
+	}
+	a := &e.Answer
+	if a.Error != nil {
+		line("  %-11s %s", a.Error.Code, a.Error.Detail)
+		return nil
+	}
+	line("")
+	line("What is looked for")
+	for _, k := range e.Question.Keys {
+		line("  %-11s %s %s", k.Relation, k.Kind, intel.Defang(k.Canonical))
+	}
+	if e.Question.Covers != "" {
+		line("  %-11s listed networks that cover %s", intel.RelNetwork, intel.Defang(e.Question.Covers))
+	}
+	if e.Question.Members != "" {
+		line("  %-11s what is listed inside %s", intel.RelMember, intel.Defang(e.Question.Members))
+	}
+	line("")
+	line("Who says so")
+	if len(e.Sources) == 0 {
+		line("  nobody")
+	}
+	if err := printList(p.out, e.Sources, sourceColumns()); err != nil {
+		return err
+	}
+	line("")
+	line("Arithmetic")
+	for _, r := range a.Reasons {
+		line("  %+4d  %s", r.Points, r.Text)
+	}
+	line("  %4d  %s: %s", a.Score, a.Verdict, e.Formula)
+	return nil
+}
+
+func joinNonEmpty(sep string, parts ...string) string {
+	var some []string
+	for _, s := range parts {
+		if s != "" {
+			some = append(some, s)
+		}
+	}
+	return strings.Join(some, sep)
+}
+
+func sourceColumns() []column[lookup.Source] {
+	day := func(name string, get func(*lookup.Source) time.Time) column[lookup.Source] {
+		return column[lookup.Source]{name: name,
+			text: func(s *lookup.Source) string { t := get(s); return stamp(&t) },
+			cell: func(s *lookup.Source) string { return get(s).Format(time.DateOnly) }}
+	}
+	return []column[lookup.Source]{
+		{name: "feed", text: func(s *lookup.Source) string { return s.Feed }},
+		{name: "relation", text: func(s *lookup.Source) string { return string(s.Relation) }},
+		{name: "listing", text: func(s *lookup.Source) string { return s.Canonical }, cell: func(s *lookup.Source) string { return intel.Defang(s.Canonical) }},
+		{name: "listed", text: func(s *lookup.Source) string { return strconv.FormatBool(s.Listed) }, cell: func(s *lookup.Source) string { return yesNo(s.Listed) }},
+		day("first_seen", func(s *lookup.Source) time.Time { return s.FirstSeen }),
+		day("last_seen", func(s *lookup.Source) time.Time { return s.LastSeen }),
+		{name: "reliability", text: func(s *lookup.Source) string { return s.Reliability }},
+		{name: "confidence", right: true, text: func(s *lookup.Source) string { return strconv.Itoa(s.Confidence) }},
+		{name: "meaning", text: func(s *lookup.Source) string { return s.Meaning }},
+	}
+}

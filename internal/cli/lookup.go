@@ -1,0 +1,285 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/elasticintel/elasticintel/internal/intel"
+	"github.com/elasticintel/elasticintel/internal/local"
+	"github.com/elasticintel/elasticintel/internal/lookup"
+)
+
+func (p *program) lookupCmd() *cobra.Command {
+	var asOf string
+	cmd := &cobra.Command{
+		Use: "lookup VALUE…|-", Short: "Say of values whether they are listed, by whom, since when, and how sure that is",
+		Long: `Looks values up: IPs, networks, ip:ports, domains, URLs, emails, MD5/SHA-1/SHA-256/SHA-512 hashes, defanged or not.
+With "-" values are read from stdin, one a line. Works with and without a running server.
+
+Exit code: 1 where something is listed, 2 where a value could not be used (the others are answered all the same),
+4 where there is no data to answer from, else 0.`,
+		Example: `  elasticintel lookup 'hxxps://bad[.]example/a.exe' 192.0.2.1 d41d8cd98f00b204e9800998ecf8427e
+  elasticintel lookup --as-of 2026-03-01 192.0.2.0/24
+  cut -d' ' -f1 access.log | sort -u | elasticintel lookup -o ndjson - | jq -r 'select(.found).canonical'`,
+		Args: args(1, -1, "values, or - to read them from stdin"),
+		RunE: func(cmd *cobra.Command, values []string) error { return p.lookup(cmd.Context(), values, asOf) },
+	}
+	cmd.Flags().StringVar(&asOf, "as-of", "", "answer as of this instant: RFC 3339, or a date (its end, UTC)")
+	return cmd
+}
+
+func (p *program) lookup(ctx context.Context, values []string, asOf string) error {
+	svc, f, o, err := p.openLookup(ctx, asOf)
+	if err != nil {
+		return err
+	}
+	src := newValueSource(values, p.env.In)
+	var t tally
+	list := newAnswerList(p, len(values) == 1 && values[0] != "-")
+	err = svc.Answers(ctx, src.next, o, func(a *intel.Answer) error {
+		t.count(a)
+		if err := list.add(a); err != nil {
+			return err
+		}
+		if src.idle(t.asked) { // whoever types, or feeds us slowly, waits for this one
+			return p.out.flush()
+		}
+		return nil
+	})
+	if cerr := list.close(&t); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	p.talk.say("%s", t.text())
+	if t.snapshot != "" {
+		p.talk.say("Some answers rest on starter data of %s that came with the program: `elasticintel ingest --all` pulls the feeds.", t.snapshot)
+	}
+	p.warnStale(f, o.AsOf)
+	return exit(t.code())
+}
+
+// openLookup opens the data for look-ups; without any that is an error, because
+// "nothing known" would be a wrong answer.
+func (p *program) openLookup(ctx context.Context, asOf string) (*lookup.Service, *local.Folder, lookup.Options, error) {
+	var o lookup.Options
+	if asOf != "" {
+		at, err := lookup.ParseAsOf(asOf, p.now())
+		if err != nil {
+			return nil, nil, o, usageError("Give a date such as 2026-03-01 or an instant such as 2026-03-01T12:00:00Z.", "--as-of: %w", err)
+		}
+		o.AsOf = at
+	}
+	f, err := p.openFolder(ctx)
+	if err != nil {
+		return nil, nil, o, err
+	}
+	if len(f.Corpus.View().Feeds()) == 0 {
+		return nil, nil, o, fmt.Errorf("data folder %s: %w: no feed has been loaded", f.Root, errors.Join(local.ErrNoData, f.Corpus.Err()))
+	}
+	return lookup.New(f.Corpus, p.now), f, o, nil
+}
+
+// staleAfter is the age from which answers may miss what matters.
+const staleAfter = 7 * 24 * time.Hour
+
+// warnStale says so when even the newest data is old.
+func (p *program) warnStale(f *local.Folder, asOf time.Time) {
+	var newest time.Time
+	for _, h := range f.Corpus.View().Feeds() {
+		if h.LastGood.After(newest) && h.Info.Snapshot == "" {
+			newest = h.LastGood
+		}
+	}
+	if asOf.IsZero() && !newest.IsZero() && p.now().Sub(newest) > staleAfter {
+		p.talk.say("The newest data is %s old: `elasticintel ingest --all` brings it up to date.", span(p.now().Sub(newest)))
+	}
+}
+
+// tally counts the answers of one command.
+type tally struct {
+	asked, found, errors int
+	verdicts             map[intel.Verdict]int
+	snapshot             string // oldest day of starter data that an answer rests on
+}
+
+func (t *tally) count(a *intel.Answer) {
+	t.asked++
+	if a.Error != nil {
+		t.errors++
+		return
+	}
+	if a.Found {
+		t.found++
+	}
+	if t.verdicts == nil {
+		t.verdicts = map[intel.Verdict]int{}
+	}
+	t.verdicts[a.Verdict]++
+	for i := range a.Listings {
+		if s := a.Listings[i].Snapshot; s != "" && (t.snapshot == "" || s < t.snapshot) {
+			t.snapshot = strings.Clone(s)
+		}
+	}
+}
+
+func (t *tally) code() int {
+	switch {
+	case t.errors > 0:
+		return exitUsage
+	case t.found > 0:
+		return exitMatched
+	}
+	return exitOK
+}
+
+func (t *tally) text() string {
+	parts := []string{}
+	for _, v := range []intel.Verdict{intel.Malicious, intel.Suspicious, intel.Listed, intel.Allowed, intel.Unknown} {
+		if n := t.verdicts[v]; n > 0 {
+			parts = append(parts, thousands(n)+" "+string(v))
+		}
+	}
+	if t.errors > 0 {
+		parts = append(parts, thousands(t.errors)+" unusable")
+	}
+	if t.asked == 0 {
+		return "0 values looked up."
+	}
+	return plural(t.asked, "value") + " looked up: " + strings.Join(parts, ", ") + "."
+}
+
+// answerList prints answers one by one in any format.
+type answerList struct {
+	p      *program
+	rows   *lister[intel.Answer]
+	single bool // one value was asked for: JSON is the answer itself
+	n      int
+	buf    []byte
+}
+
+func newAnswerList(p *program, single bool) *answerList {
+	return &answerList{p: p, rows: newLister(p.out, answerColumns()), single: single}
+}
+
+func (l *answerList) add(a *intel.Answer) error {
+	l.n++
+	switch l.p.out.format {
+	case "ndjson":
+		l.buf = append(a.AppendJSON(l.buf[:0]), '\n')
+	case "json":
+		l.buf = l.buf[:0]
+		if !l.single {
+			l.buf = append(l.buf, map[bool]string{true: `{"results":[`, false: ","}[l.n == 1]...)
+		}
+		if l.p.out.tty {
+			l.buf = append(l.buf, '\n')
+		}
+		l.buf = l.appendIndented(a)
+	default:
+		return l.rows.add(a)
+	}
+	_, err := l.p.out.w.Write(l.buf)
+	return err
+}
+
+func (l *answerList) appendIndented(a *intel.Answer) []byte {
+	if !l.p.out.tty {
+		return a.AppendJSON(l.buf)
+	}
+	b := bytes.NewBuffer(bytes.TrimPrefix(l.buf, []byte("\n")))
+	if err := json.Indent(b, a.AppendJSON(nil), "", "  "); err != nil {
+		return a.AppendJSON(l.buf)
+	}
+	return b.Bytes()
+}
+
+func (l *answerList) close(t *tally) error {
+	switch {
+	case l.p.out.format == "json" && l.single:
+		_, err := l.p.out.w.WriteString("\n")
+		return err
+	case l.p.out.format == "json":
+		if l.n == 0 {
+			l.p.out.w.WriteString(`{"results":[`)
+		}
+		_, err := fmt.Fprintf(l.p.out.w, `],"summary":{"asked":%d,"found":%d,"errors":%d}}`+"\n", t.asked, t.found, t.errors)
+		return err
+	case l.p.out.format == "ndjson":
+		return nil
+	}
+	return l.rows.close()
+}
+
+// valueSource gives the values of a command line; where one is "-", the lines of stdin.
+type valueSource struct {
+	args  []string
+	in    *bufio.Reader
+	lines bool // reading stdin now
+	given atomic.Int64
+}
+
+// maxValue is the length up to which a line is read; what is longer is no
+// indicator and is answered as too long.
+const maxValue = 64 << 10
+
+func newValueSource(args []string, in io.Reader) *valueSource {
+	return &valueSource{args: args, in: bufio.NewReaderSize(in, maxValue)}
+}
+
+func (s *valueSource) next() (string, bool, error) {
+	for {
+		if s.lines {
+			line, err := s.line()
+			if errors.Is(err, io.EOF) {
+				s.lines = false
+				continue
+			} else if err != nil {
+				return "", false, fmt.Errorf("read stdin: %w", err)
+			}
+			if strings.TrimSpace(line) == "" {
+				continue
+			}
+			s.given.Add(1)
+			return line, true, nil
+		}
+		if len(s.args) == 0 {
+			return "", false, nil
+		}
+		v := s.args[0]
+		s.args = s.args[1:]
+		if v == "-" {
+			s.lines = true
+			continue
+		}
+		s.given.Add(1)
+		return v, true, nil
+	}
+}
+
+// line reads a line without its end; of a longer one than maxValue the rest is dropped.
+func (s *valueSource) line() (string, error) {
+	b, err := s.in.ReadSlice('\n')
+	line := string(bytes.TrimRight(b, "\r\n"))
+	for errors.Is(err, bufio.ErrBufferFull) {
+		_, err = s.in.ReadSlice('\n')
+	}
+	if errors.Is(err, io.EOF) && line != "" {
+		err = nil
+	}
+	return line, err
+}
+
+// idle says whether all values given so far were answered.
+func (s *valueSource) idle(answered int) bool { return int64(answered) >= s.given.Load() }

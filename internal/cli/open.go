@@ -1,0 +1,131 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"time"
+
+	elasticintel "github.com/elasticintel/elasticintel"
+	"github.com/elasticintel/elasticintel/internal/app"
+	"github.com/elasticintel/elasticintel/internal/feed"
+	"github.com/elasticintel/elasticintel/internal/fetch"
+	"github.com/elasticintel/elasticintel/internal/ingest"
+	"github.com/elasticintel/elasticintel/internal/local"
+)
+
+// parts is what a command that deals with feeds works on.
+type parts struct {
+	folder    *local.Folder // nil where nothing is stored yet
+	catalogue *local.Catalogue
+	secrets   *local.Secrets
+	runner    *ingest.Runner // nil where folder is
+	feeds     *app.Feeds
+}
+
+// openFolder opens the data folder for reading; local.ErrNoData where there is none.
+func (p *program) openFolder(ctx context.Context) (*local.Folder, error) {
+	f, err := local.Open(ctx, p.cfg.Data, p.now)
+	if err == nil && f.Corpus.Err() != nil {
+		p.talk.problem("Some data cannot be read, the rest is used: %v", f.Corpus.Err())
+	}
+	return f, err
+}
+
+// openCatalogue reads the feed definitions. Wrong ones are reported and the
+// others used.
+func (p *program) openCatalogue() (*local.Catalogue, error) {
+	if p.catalogue != nil {
+		return p.catalogue, nil
+	}
+	c, err := local.OpenCatalogue(p.cfg.Feeds, elasticintel.FeedsFS())
+	if c == nil {
+		return nil, configError(err, "Point --feeds at a folder with feed definitions, or leave it out to use the built-in catalogue.")
+	}
+	if err != nil {
+		p.talk.problem("Feed definitions: %v", err)
+	}
+	p.catalogue = c
+	return c, nil
+}
+
+// openParts opens the catalogue and the data folder: with write it is made
+// where it is missing, otherwise it may be missing.
+func (p *program) openParts(ctx context.Context, write bool) (*parts, error) {
+	catalogue, err := p.openCatalogue()
+	if err != nil {
+		return nil, err
+	}
+	x := &parts{catalogue: catalogue}
+	if write {
+		x.folder, err = local.Create(ctx, p.cfg.Data, p.now)
+	} else if x.folder, err = p.openFolder(ctx); errors.Is(err, local.ErrNoData) {
+		x.folder, err = nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	x.secrets = local.NewSecrets(p.cfg.Data, p.cfg.Secrets)
+	c := app.FeedsConfig{Catalogue: catalogue.Current, Secret: x.secrets.Get, Now: p.now}
+	if x.folder != nil {
+		x.runner = p.newRunner(x.folder, x.secrets)
+		c.Store, c.Engine, c.Runner = x.folder.Store, x.folder.Engine(), x.runner
+	}
+	x.feeds = app.NewFeeds(c)
+	return x, nil
+}
+
+func (p *program) newRunner(f *local.Folder, secrets *local.Secrets) *ingest.Runner {
+	tmp := filepath.Join(f.Root, ".tmp")
+	return ingest.New(ingest.Config{
+		Store: f.Store, Corpus: f.Corpus, Fetch: p.newFetcher(tmp), Secret: secrets.Get, Now: p.now, Log: p.log,
+		KeepRaw: time.Duration(p.cfg.KeepRaw), TempDir: tmp,
+	})
+}
+
+func (p *program) newFetcher(tmp string) *fetch.Client {
+	return fetch.New(fetch.Options{UserAgent: fetch.UserAgent(versionText()), TempDir: tmp, Now: p.now, Log: p.log})
+}
+
+// unknownFeed turns an unknown id into a usage error that says where ids are listed.
+func unknownFeed(err error) error {
+	var u *app.UnknownError
+	if errors.As(err, &u) {
+		hint := "See `elasticintel feeds list`."
+		if u.Nearest != "" {
+			hint = fmt.Sprintf("Did you mean %q? See `elasticintel feeds list`.", u.Nearest)
+		}
+		return usageError(hint, "unknown feed %q", u.ID)
+	}
+	return err
+}
+
+// who names the person at the command line, for the ledger.
+func who() string {
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		return u.Username
+	}
+	if n := os.Getenv("USER"); n != "" {
+		return n
+	}
+	return "somebody at the command line"
+}
+
+// pathError makes a file's error a usage error: the name was given on the command line.
+func pathError(what string, err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return usageError("", "%s: %s: %s", what, pe.Path, strings.TrimSuffix(pe.Err.Error(), "."))
+	}
+	return usageError("", "%s: %w", what, err)
+}
+
+// unknownFeedID is the usage error for an id that is not in the catalogue.
+func unknownFeedID(c *feed.Catalogue, id string) error {
+	return unknownFeed(&app.UnknownError{ID: id, Nearest: c.Nearest(id)})
+}

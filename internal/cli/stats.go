@@ -1,0 +1,52 @@
+package cli
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/elasticintel/elasticintel/internal/intel"
+)
+
+func (p *program) statsCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "stats", Short: "Count what is listed now",
+		Example: "  elasticintel stats\n  elasticintel stats --json",
+		Args:    args(0, 0, "nothing"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			f, err := p.openFolder(cmd.Context())
+			if err != nil {
+				return err
+			}
+			st, err := f.Corpus.Stats(cmd.Context())
+			if err != nil {
+				return err
+			}
+			num := func(get func(*intel.Stats) int) (raw, nice func(*intel.Stats) string) {
+				return func(s *intel.Stats) string { return fmt.Sprint(get(s)) }, func(s *intel.Stats) string { return thousands(get(s)) }
+			}
+			lt, lc := num(func(s *intel.Stats) int { return s.Listings })
+			it, ic := num(func(s *intel.Stats) int { return s.Indicators })
+			ft, fc := num(func(s *intel.Stats) int { return s.Feeds })
+			return printOne(p.out, &st, []column[intel.Stats]{
+				{name: "listings", text: lt, cell: lc},
+				{name: "indicators", text: it, cell: ic},
+				{name: "feeds", text: ft, cell: fc},
+				{name: "by_kind", text: func(s *intel.Stats) string { return countsText(s.ByKind) }},
+				{name: "bytes", text: func(s *intel.Stats) string { return fmt.Sprint(s.Bytes) }, cell: func(s *intel.Stats) string { return bytesText(s.Bytes) }},
+			})
+		},
+	}
+}
+
+// countsText writes counts by name: "domain 12, ipv4 3".
+func countsText(m map[string]int) string {
+	var parts []string
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		parts = append(parts, k+" "+thousands(m[k]))
+	}
+	return strings.Join(parts, ", ")
+}

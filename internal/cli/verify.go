@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/spf13/cobra"
+
+	"github.com/elasticintel/elasticintel/internal/blob"
+	"github.com/elasticintel/elasticintel/internal/corpus"
+	"github.com/elasticintel/elasticintel/internal/ingest"
+	"github.com/elasticintel/elasticintel/internal/local"
+)
+
+func (p *program) verifyCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "verify", Short: "Read everything that is stored and check every checksum and the ledger",
+		Long: `Reads every head, segment and ledger row and checks checksums, formats and counts; raw downloads too.
+Leftovers of a killed run are no error. Works beside a running server. Exit code 5 where something is damaged.`,
+		Example: "  elasticintel verify\n  elasticintel verify -o ndjson",
+		Args:    args(0, 0, "nothing"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			store, err := openStore(p.cfg.Data)
+			if err != nil {
+				return err
+			}
+			n, err := p.verify(cmd.Context(), store)
+			if err != nil {
+				return err
+			}
+			if n > 0 {
+				return &failure{exitPartial, fmt.Errorf("data folder %s: %s", p.cfg.Data, plural(n, "problem")),
+					"A damaged feed is mended by its next good run (`elasticintel ingest FEED`), or take a backup: `elasticintel restore FILE --data NEW-DIR`."}
+			}
+			p.talk.say("Everything is as it was written.")
+			return nil
+		},
+	}
+}
+
+// openStore opens the data folder as a store, readable or not as a corpus.
+func openStore(root string) (*blob.Dir, error) {
+	store, err := blob.OpenDir(root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("data folder %s: %w: there is no such folder", root, local.ErrNoData)
+	}
+	return store, err
+}
+
+// verify prints what is wrong with a store and returns how much that is.
+func (p *program) verify(ctx context.Context, store blob.Store) (int, error) {
+	list := newLister(p.out, []column[corpus.Problem]{
+		{name: "object", text: func(x *corpus.Problem) string { return x.Key }},
+		{name: "problem", text: func(x *corpus.Problem) string { return x.Detail }},
+	})
+	var failed error
+	report := func(x corpus.Problem) {
+		if err := list.add(&x); err != nil && failed == nil {
+			failed = err
+		}
+	}
+	err := corpus.Verify(ctx, store, report)
+	if errors.Is(err, corpus.ErrNoStore) {
+		return 0, fmt.Errorf("data folder %s: %w", p.cfg.Data, local.ErrNoData)
+	} else if err != nil {
+		return 0, err
+	}
+	if err := ingest.VerifyLedger(ctx, store, report); err != nil {
+		return 0, err
+	}
+	return list.n, errors.Join(failed, list.close())
+}

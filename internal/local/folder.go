@@ -1,0 +1,73 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/elasticintel/elasticintel/internal/app"
+	"github.com/elasticintel/elasticintel/internal/blob"
+	"github.com/elasticintel/elasticintel/internal/corpus"
+)
+
+// ErrNoData says that a data folder holds nothing to answer from.
+var ErrNoData = errors.New("no threat data here yet")
+
+// Folder is an open data folder.
+type Folder struct {
+	Root   string
+	Store  *blob.Dir
+	Corpus *corpus.Corpus
+}
+
+// Create opens root for writing and makes it a store where it is none yet.
+func Create(ctx context.Context, root string, now func() time.Time) (*Folder, error) {
+	store, err := blob.NewDir(root)
+	if err != nil {
+		return nil, err
+	}
+	if err := corpus.Init(ctx, store); err != nil {
+		return nil, fmt.Errorf("data folder %s: %w", root, err)
+	}
+	return open(ctx, root, store, now)
+}
+
+// Open opens root as it is and creates nothing. ErrNoData where there is no store.
+func Open(ctx context.Context, root string, now func() time.Time) (*Folder, error) {
+	store, err := blob.OpenDir(root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("data folder %s: %w: there is no such folder", root, ErrNoData)
+	} else if err != nil {
+		return nil, err
+	}
+	return open(ctx, root, store, now)
+}
+
+func open(ctx context.Context, root string, store *blob.Dir, now func() time.Time) (*Folder, error) {
+	c, err := corpus.Open(ctx, store, corpus.Options{Now: now})
+	if errors.Is(err, corpus.ErrNoStore) {
+		return nil, fmt.Errorf("data folder %s: %w", root, ErrNoData)
+	} else if err != nil {
+		return nil, fmt.Errorf("data folder %s: %w", root, err)
+	}
+	return &Folder{Root: root, Store: store, Corpus: c}, nil
+}
+
+// Engine returns the folder's corpus as the engine of an app.
+func (f *Folder) Engine() Engine { return Engine{f.Corpus} }
+
+// Engine is a corpus as an app.Engine.
+type Engine struct{ *corpus.Corpus }
+
+var _ app.Engine = Engine{}
+
+// Held says what is held, by feed.
+func (e Engine) Held() map[string]app.Held {
+	held := map[string]app.Held{}
+	for _, h := range e.View().Feeds() {
+		held[h.Feed] = app.Held{Listings: h.Open(), Snapshot: h.Info.Snapshot}
+	}
+	return held
+}
