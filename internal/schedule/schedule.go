@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -66,22 +67,26 @@ type Config struct {
 
 // Scheduler starts runs. It is safe for concurrent use.
 type Scheduler struct {
-	cfg    Config
-	slots  chan struct{} // Parallel: given back after patience
-	places chan struct{} // crowd × Parallel: held for the whole run
+	cfg Config
 
 	jobs   context.Context // of every run; ends when a stop loses patience
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
 	mu      sync.Mutex
-	stopped chan struct{} // closed when a stop began
-	active  map[string]*entry
+	stopped bool                 // a stop began
+	waiting []*entry             // in the order in which they came
+	active  map[string]*entry    // what waits or runs, by feed
+	slots   int                  // runs that keep others waiting, at most Parallel
+	places  int                  // runs from the queue, at most crowd × Parallel
 	resting map[string]time.Time // feeds whose last run could not be recorded, until when
 }
 
 // entry is a feed that runs or waits for its turn.
-type entry struct{ running bool }
+type entry struct {
+	job     feed.Job
+	running bool
+}
 
 // New makes a Scheduler. It starts nothing until Run, Tick or Trigger.
 func New(cfg Config) *Scheduler {
@@ -103,8 +108,7 @@ func New(cfg Config) *Scheduler {
 	if cfg.OnRun == nil {
 		cfg.OnRun = func(intel.Run) {}
 	}
-	s := &Scheduler{cfg: cfg, slots: make(chan struct{}, cfg.Parallel), places: make(chan struct{}, crowd*cfg.Parallel),
-		stopped: make(chan struct{}), active: map[string]*entry{}, resting: map[string]time.Time{}}
+	s := &Scheduler{cfg: cfg, active: map[string]*entry{}, resting: map[string]time.Time{}}
 	s.jobs, s.cancel = context.WithCancel(context.Background())
 	return s
 }
@@ -134,126 +138,91 @@ func (s *Scheduler) jitter() time.Duration {
 }
 
 // Tick starts what is due at now and not under way. It does not wait for it:
-// what finds no free slot waits for its turn in the order in which it came.
+// what finds no free slot waits for its turn, in the order of Due.
 func (s *Scheduler) Tick(ctx context.Context, now time.Time) {
 	jobs, err := s.cfg.Source.Due(ctx, now)
 	if err != nil {
 		s.cfg.Log.ErrorContext(ctx, "what is due could not be found out", "error", err)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, job := range jobs {
-		if e := s.enter(job.Def.ID, now); e != nil {
-			go func() {
-				defer s.wg.Done()
-				s.inTurn(job, e)
-			}()
+		id := job.Def.ID
+		if s.active[id] == nil && !now.Before(s.resting[id]) {
+			e := &entry{job: job}
+			s.active[id] = e
+			s.waiting = append(s.waiting, e)
 		}
 	}
+	s.pump()
 }
 
-// enter notes that the feed waits for its turn; nil where it must not. The
-// caller owes a wg.Done.
-func (s *Scheduler) enter(id string, now time.Time) *entry {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.isStopped() || s.active[id] != nil || now.Before(s.resting[id]) {
-		return nil
-	}
-	e := &entry{}
-	s.active[id] = e
-	s.wg.Add(1)
-	return e
-}
-
-func (s *Scheduler) isStopped() bool {
-	select {
-	case <-s.stopped:
-		return true
-	default:
-		return false
+// pump starts what waits while there are slots. The caller holds mu.
+func (s *Scheduler) pump() {
+	for len(s.waiting) > 0 && !s.stopped && s.slots < s.cfg.Parallel && s.places < crowd*s.cfg.Parallel {
+		e := s.waiting[0]
+		s.waiting = s.waiting[1:]
+		if s.active[e.job.Def.ID] != e {
+			continue // a manual trigger took it over
+		}
+		e.running = true
+		s.slots++
+		s.places++
+		s.wg.Add(1)
+		go s.inTurn(e)
 	}
 }
 
-// inTurn waits for a slot and runs the job, unless a stop or a manual trigger
-// came in between.
-func (s *Scheduler) inTurn(job feed.Job, e *entry) {
-	if !s.acquire(s.places) {
-		s.leave(job.Def.ID, e)
-		return
-	}
-	defer func() { <-s.places }()
-	if !s.acquire(s.slots) {
-		s.leave(job.Def.ID, e)
-		return
-	}
-	free := sync.OnceFunc(func() { <-s.slots })
-	defer free()
-	if !s.begin(job.Def.ID, e) {
-		return
-	}
-	defer s.leave(job.Def.ID, e)
+// inTurn runs a job from the queue. It gives its slot back when it is done or
+// when patience is over.
+func (s *Scheduler) inTurn(e *entry) {
+	defer s.wg.Done()
+	free := sync.OnceFunc(func() { s.release(&s.slots) })
 	slow := time.AfterFunc(patience, free)
-	defer slow.Stop()
-	s.do(job)
+	_, _ = s.do(e)
+	slow.Stop()
+	free()
+	s.release(&s.places)
 }
 
-func (s *Scheduler) acquire(c chan struct{}) bool {
-	select {
-	case c <- struct{}{}:
-		return true
-	case <-s.stopped:
-		return false
-	}
-}
-
-// begin turns a waiting entry into a running one, if it is still ours and
-// nothing was stopped meanwhile.
-func (s *Scheduler) begin(id string, e *entry) bool {
+func (s *Scheduler) release(count *int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.active[id] != e || s.isStopped() {
-		if s.active[id] == e {
-			delete(s.active, id)
-		}
-		return false
-	}
-	e.running = true
-	return true
-}
-
-func (s *Scheduler) leave(id string, e *entry) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.active[id] == e {
-		delete(s.active, id)
-	}
+	*count--
+	s.pump()
 }
 
 // do runs the job. A panic over what a stranger's feed holds must not take the
 // server down: it is a run that could not be recorded.
-func (s *Scheduler) do(job feed.Job) (run intel.Run, err error) {
-	id := job.Def.ID
+func (s *Scheduler) do(e *entry) (run intel.Run, err error) {
+	id := e.job.Def.ID
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("feed %s: the run panicked: %v", id, p)
+			s.cfg.Log.Error("panic", "feed", id, "stack", string(debug.Stack()))
 		}
-		s.rest(id, err)
-		if err != nil {
+		s.leave(id, err)
+		switch {
+		case err == nil:
+			s.cfg.OnRun(run)
+		case s.jobs.Err() != nil:
+			s.cfg.Log.Info("run abandoned at the stop", "feed", id)
+		default:
 			s.cfg.Log.Error("run not recorded", "feed", id, "error", err)
-			return
 		}
-		s.cfg.OnRun(run)
 	}()
-	return s.cfg.Runner.Run(s.jobs, job)
+	return s.cfg.Runner.Run(s.jobs, e.job)
 }
 
-// rest remembers when a feed whose run could not be recorded may run again.
-func (s *Scheduler) rest(id string, err error) {
+// leave notes that the feed's run has ended, and that it must rest where the
+// run could not be recorded.
+func (s *Scheduler) leave(id string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	delete(s.active, id)
+	delete(s.resting, id)
 	if err != nil {
 		s.resting[id] = s.cfg.Now().Add(pause)
-	} else {
-		delete(s.resting, id)
 	}
 }
 
@@ -262,11 +231,11 @@ func (s *Scheduler) rest(id string, err error) {
 // for its turn is run here instead. The run belongs to the scheduler: where ctx
 // ends first, Trigger returns its error and the run goes on.
 func (s *Scheduler) Trigger(ctx context.Context, job feed.Job) (intel.Run, error) {
-	e := &entry{running: true}
+	e := &entry{job: job, running: true}
 	s.mu.Lock()
 	have := s.active[job.Def.ID]
 	switch {
-	case s.isStopped():
+	case s.stopped:
 		s.mu.Unlock()
 		return intel.Run{}, ErrStopped
 	case have != nil && have.running:
@@ -283,8 +252,7 @@ func (s *Scheduler) Trigger(ctx context.Context, job feed.Job) (intel.Run, error
 	done := make(chan result, 1)
 	go func() {
 		defer s.wg.Done()
-		run, err := s.do(job)
-		s.leave(job.Def.ID, e)
+		run, err := s.do(e)
 		done <- result{run, err}
 	}()
 	select {
@@ -313,7 +281,7 @@ func (s *Scheduler) Running() []string {
 // stop ends everything within ten seconds.
 func (s *Scheduler) stop() error {
 	s.mu.Lock()
-	close(s.stopped)
+	s.stopped = true
 	s.mu.Unlock()
 	done := make(chan struct{})
 	go func() { s.wg.Wait(); close(done) }()
