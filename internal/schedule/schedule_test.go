@@ -203,10 +203,10 @@ func TestCrowdIsBounded(t *testing.T) {
 		s := New(Config{Source: w, Runner: w, Parallel: 2})
 		stop := running(t, s)
 		time.Sleep(30 * time.Minute)
+		_ = stop()
 		if w.most != 2*crowd {
 			t.Errorf("%d runs at once, want %d", w.most, 2*crowd)
 		}
-		_ = stop()
 	})
 }
 
