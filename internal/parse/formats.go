@@ -2,15 +2,31 @@ package parse
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"io"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
 )
 
+// format is one wire format: how it is read and what a spec of it may say.
+type format struct {
+	name  string
+	read  func(context.Context, io.Reader, *collector) error
+	lines bool // its records are lines, so that prefixes can stand before them
+	paths bool // its columns are paths
+	plain bool // without columns, the line is the value
+	names bool // it lists names in a layout of its own: no columns, kind domain unless stated
+}
+
 // formats is the one table of wire formats. A new format is one file with its
-// reader and one line here.
-var formats = []struct{ name string }{{"txt"}, {"csv"}, {"json"}, {"ndjson"}, {"hosts"}}
+// reader and one line here. Read-only.
+var formats = []format{
+	{name: "txt", read: readText, lines: true, plain: true},
+	{name: "csv", read: readCSV, lines: true},
+	{name: "json", read: readJSON, paths: true},
+	{name: "ndjson", read: readNDJSON, lines: true, paths: true},
+	{name: "hosts", read: readHosts, lines: true, names: true},
+}
 
 // Formats lists the names of the wire formats, which are the values of a feed's type.
 func Formats() []string {
@@ -21,24 +37,62 @@ func Formats() []string {
 	return names
 }
 
+func formatOf(name string) (format, bool) {
+	for _, f := range formats {
+		if f.name == name {
+			return f, true
+		}
+	}
+	return format{}, false
+}
+
+// Limits that keep the memory of hostile input bounded. What exceeds one is a
+// record that is rejected with its line; reading goes on behind it.
+const (
+	maxLine    = 1 << 20  // bytes of a line, and of a quoted cell with line breaks
+	maxColumns = 1000     // cells of a row
+	maxRecord  = 16 << 20 // bytes of a JSON record
+	maxDepth   = 200      // objects and arrays inside each other in a JSON record
+)
+
 // Options says what Collect keeps of records that were not accepted.
 type Options struct {
 	MaxRejects int                // kept in Result.Rejects; 0 = 20
 	OnReject   func(intel.Reject) // called for every reject, in order; may be nil
 }
 
-// Result is what one feed's bytes say.
+// Result is what one feed's bytes say. Read = Accepted + Duplicate + Suppressed +
+// Rejected always holds.
 type Result struct {
-	Entries []intel.Entry // in the order of their first appearance
+	// Entries has each accepted indicator once, in the order of first appearance.
+	// Entries that say the same share their Fields: do not change them in place.
+	Entries []intel.Entry
 	intel.Counts
 	Rejects       []intel.Reject // the first Options.MaxRejects
 	SuppressedFor map[string]int // reason → records left out by rule
 }
 
-// Collect reads a whole feed.
+// Collect reads a whole feed, one record at a time, and merges what it says of
+// one indicator into one entry. Memory follows the entries, not the bytes read.
+//
+// The error is nil when every record was accounted for, rejected ones included.
+// Else the spec is wrong, the stream could not be read, ctx ended, or the whole is
+// not of the format (JSON that breaks its syntax, a path that leads nowhere); the
+// message has the line. The result holds what was read before the error and is
+// never nil.
 func Collect(ctx context.Context, r io.Reader, s Spec, o Options) (*Result, error) {
-	return &Result{}, errors.New("parse: not implemented yet")
+	c := newCollector(s, o)
+	if err := s.Check(); err != nil {
+		return c.res, err
+	}
+	f, _ := formatOf(s.Type)
+	err := ctx.Err()
+	if err == nil {
+		err = f.read(ctx, r, c)
+	}
+	c.finish()
+	if err != nil {
+		return c.res, fmt.Errorf("parse %s: %w", s.Type, err)
+	}
+	return c.res, nil
 }
-
-// Check reports everything that is wrong with the spec, each error naming its key.
-func (s Spec) Check() error { return nil }

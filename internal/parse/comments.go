@@ -1,0 +1,101 @@
+package parse
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// comments knows what is no record: which lines, and which ends of lines.
+type comments struct {
+	start   []string
+	inline  []string
+	exclude string
+}
+
+// newComments takes the spec's prefixes, or the format's. JSON has no comments
+// unless a spec says so.
+func newComments(s Spec) comments {
+	c := comments{exclude: s.Exclude}
+	switch s.Type {
+	case "txt", "hosts":
+		c.start, c.inline = []string{"#", ";", "!", "//"}, []string{"#", ";"}
+	case "csv":
+		c.start = []string{"#", ";"}
+	}
+	if s.Comments != nil {
+		c.start = *s.Comments
+	}
+	if s.Inline != nil {
+		c.inline = *s.Inline
+	}
+	return c
+}
+
+// What a line is.
+const (
+	lineRecord = iota
+	lineBlank
+	lineComment
+	lineExclusion
+)
+
+// sort says what a line is. For a comment it also gives its text without the
+// prefix. An exclusion prefix is stronger than a comment prefix.
+func (c *comments) sort(line string) (kind int, text string) {
+	t := trim(line)
+	if t == "" {
+		return lineBlank, ""
+	}
+	if c.exclude != "" && strings.HasPrefix(t, c.exclude) {
+		return lineExclusion, t
+	}
+	for _, p := range c.start {
+		if strings.HasPrefix(t, p) {
+			for strings.HasPrefix(t, p) {
+				t = t[len(p):]
+			}
+			return lineComment, trim(t)
+		}
+	}
+	return lineRecord, t
+}
+
+// cut removes a comment that begins after a blank, and the blanks before it.
+func (c *comments) cut(s string) string {
+	for i := range len(s) {
+		if s[i] != ' ' && s[i] != '\t' {
+			continue
+		}
+		for _, p := range c.inline {
+			if strings.HasPrefix(s[i+1:], p) {
+				return trim(s[:i])
+			}
+		}
+	}
+	return s
+}
+
+// trim removes what nobody sees from both ends: white space, NBSP, NUL and other
+// controls, BOM and zero-width characters.
+func trim(s string) string {
+	for s != "" && (s[0] <= ' ' || s[0] >= 0x7f) {
+		r, n := utf8.DecodeRuneInString(s)
+		if !invisible(r) {
+			break
+		}
+		s = s[n:]
+	}
+	for s != "" && (s[len(s)-1] <= ' ' || s[len(s)-1] >= 0x7f) {
+		r, n := utf8.DecodeLastRuneInString(s)
+		if !invisible(r) {
+			break
+		}
+		s = s[:len(s)-n]
+	}
+	return s
+}
+
+func invisible(r rune) bool {
+	return unicode.IsSpace(r) || unicode.Is(unicode.Cc, r) || unicode.Is(unicode.Cf, r)
+}
