@@ -125,7 +125,7 @@ type attempt struct {
 // run that was killed before it could, because the next head will forget it.
 func (r *Runner) begin(ctx context.Context, d *feed.Definition, trigger string) (*attempt, error) {
 	a := &attempt{Runner: r, def: d}
-	a.run = intel.Run{Feed: d.ID, Trigger: trigger, Started: r.cfg.Now().UTC(), Status: intel.RunFailed}
+	a.run = intel.Run{Feed: d.ID, Trigger: trigger, Started: r.now(), Status: intel.RunFailed}
 	if err := blob.CheckKey(d.ID); err != nil {
 		return a, fmt.Errorf("feed %q cannot be stored: %w", d.ID, err)
 	}
@@ -183,9 +183,12 @@ func (a *attempt) finish(ctx context.Context, err error) (intel.Run, error) {
 	return a.run, nil
 }
 
+// now is the time in UTC, to the millisecond, as everything is stored.
+func (r *Runner) now() time.Time { return r.cfg.Now().UTC().Truncate(time.Millisecond) }
+
 // clock is now, but never before the run's start: the clock may be set back.
 func (a *attempt) clock() time.Time {
-	if now := a.cfg.Now().UTC(); now.After(a.run.Started) {
+	if now := a.now(); now.After(a.run.Started) {
 		return now
 	}
 	return a.run.Started

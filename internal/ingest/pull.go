@@ -74,6 +74,9 @@ func (a *attempt) unchanged(ctx context.Context, in *input, why string) error {
 	a.run.Counts, a.run.SHA256, a.run.Raw = prev.Counts, a.head.SHA256, prev.Raw
 	a.run.Change = intel.Change{Open: a.head.Open()}
 	next := *a.head
+	if a.run.Started.After(next.LastGood) { // else the clock was set back
+		next.LastGood = a.run.Started
+	}
 	a.overtakes()
 	return a.swap(ctx, in, &next)
 }
@@ -139,32 +142,25 @@ func (a *attempt) commit(ctx context.Context, in *input, res *parse.Result) erro
 		}
 		info.Snapshot, now = a.job.Snapshot, day
 	}
-	prev := a.current()
-	m, err := a.cfg.Corpus.Merge(ctx, prev, res.Entries, corpus.MergeOptions{Feed: a.def.ID, Info: info, Now: now})
+	m, err := a.cfg.Corpus.Merge(ctx, a.head, res.Entries, corpus.MergeOptions{Feed: a.def.ID, Info: info, Now: now})
 	if err != nil {
 		return storeFailure(err)
 	}
 	a.progress("store", int64(len(res.Entries)), int64(len(res.Entries)))
 	a.run.Change, a.run.Status = m.Change, intel.RunOK
-	if !m.Changed && prev != nil {
+	if !m.Changed && a.head != nil {
 		a.run.Status, a.run.Reason = intel.RunUnchanged, join(a.run.Reason, "other bytes than in the last good run, but the same listings")
 	}
 	a.overtakes()
-	return a.swap(ctx, in, &corpus.Head{Info: info, Segments: m.Segments, LastGood: now})
+	return a.swap(ctx, in, &corpus.Head{Info: info, Segments: m.Segments, LastGood: m.Now})
 }
 
 // swap completes next and makes it the feed's head, if that still is the one
 // this run began with. Where it is not, the run is superseded.
 func (a *attempt) swap(ctx context.Context, in *input, next *corpus.Head) error {
 	next.Format, next.Feed, next.Version = corpus.HeadFormat, a.def.ID, 1
-	if a.job.Snapshot == "" {
-		next.LastGood = a.run.Started
-	}
 	if a.head != nil {
 		next.Version = a.head.Version + 1
-		if a.head.LastGood.After(next.LastGood) { // the clock was set back
-			next.LastGood = a.head.LastGood
-		}
 	}
 	next.SHA256, next.ParseHash = a.run.SHA256, a.def.ParseHash()
 	in.validators(next)

@@ -94,7 +94,10 @@ var jsonFormats = []string{"json", "ndjson", "stix", "misp", "misp-warninglist",
 // errorKeys are what error messages in JSON are made of: RFC 9457 and what
 // publishers of feeds send. Read-only.
 var errorKeys = []string{"error", "errors", "error_message", "message", "msg", "detail", "details", "status", "statuscode", "status_code",
-	"query_status", "code", "fault", "exception", "reason", "title", "success", "response_code"}
+	"query_status", "code", "fault", "exception", "reason", "title", "success", "ok", "response_code"}
+
+// fineValues are values of those keys that mean no error. Read-only.
+var fineValues = []string{`null`, `""`, `[]`, `{}`, `0`, `200`, `"200"`, `"ok"`, `"success"`}
 
 // isJSONError: an object where no list came out. In a format that is not JSON
 // any object will do; in one that is, only with the keys of an error.
@@ -113,15 +116,31 @@ func isJSONError(format string, text []byte) bool {
 		if err != nil || !ok {
 			return false
 		}
-		if !isJSON && first || slices.Contains(errorKeys, strings.ToLower(name)) {
+		if !isJSON && first {
 			return true
 		}
-		var skipped json.RawMessage
-		if dec.Decode(&skipped) != nil { // cut off here
+		var value json.RawMessage
+		if dec.Decode(&value) != nil { // cut off here
 			return false
+		}
+		if isErrorField(strings.ToLower(name), strings.ToLower(string(value))) {
+			return true
 		}
 	}
 	return !isJSON
+}
+
+func isErrorField(name, value string) bool {
+	positive := name == "success" || name == "ok"
+	switch {
+	case !slices.Contains(errorKeys, name) || slices.Contains(fineValues, value):
+		return false
+	case value == "true":
+		return !positive
+	case value == "false":
+		return positive
+	}
+	return true
 }
 
 // clip shortens s to n bytes, at a character's end, without line breaks.
