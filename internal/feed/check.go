@@ -234,8 +234,19 @@ func (c *checker) reading() {
 	if len(c.errs) > c.from {
 		return // the rest would only repeat it
 	}
-	if err := d.Spec().Check(); err != nil {
-		c.bad("field_mapping", "%v", err)
+	c.spec()
+}
+
+// spec reports what the parser finds wrong: a line an error, "KEY: reason".
+func (c *checker) spec() {
+	err := c.def.Spec().Check()
+	if err == nil {
+		return
+	}
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		if key, reason, ok := strings.Cut(line, ": "); ok {
+			c.bad(key, "%s", reason)
+		}
 	}
 }
 

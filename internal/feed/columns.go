@@ -9,7 +9,7 @@ import (
 )
 
 // valueField is the destination that says outright which column holds the indicator.
-const valueField = "indicator"
+const valueField = parse.Indicator
 
 // columns turns the mapping into the parser's columns and finds the value column.
 func (d *Definition) columns() ([]parse.Column, error) {
@@ -87,13 +87,16 @@ func (d *Definition) markValues(columns []parse.Column) error {
 // markValue makes c an indicator column. Its kinds are those it is declared
 // with, else, in a row of several, those its name says, else the feed's.
 func (d *Definition) markValue(c *parse.Column) {
-	name := strings.ToLower(c.Field)
-	if kind := d.Mapping.Types[c.Field].Kind; kind != "" {
-		c.Kinds, _ = intel.ParseKindSet(kind) // checked when it was decoded
-	} else if d.Mapping.Several && isKindName(name) {
-		c.Kinds, _ = intel.ParseKindSet(name)
+	kind := d.Mapping.Types[c.Field].Kind
+	if kind == "" && d.Mapping.Several {
+		if kind = strings.ToLower(c.Field); kind == valueField {
+			kind = d.Kind
+		}
 	}
-	c.Field = valueField
+	if kind != "" {
+		c.Kinds, _ = intel.ParseKindSet(kind) // checked when it was decoded
+	}
+	c.Field = parse.Indicator
 }
 
 // isKindName says whether a column of this name can be taken for the indicator.

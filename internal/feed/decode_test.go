@@ -95,6 +95,10 @@ func TestDecodeMistakes(t *testing.T) {
 		{"lengths", good(`"field_mapping": {"source": ["a", "b"], "destination": ["indicator"]}, `), `has 2 sources and 1 destinations`},
 		{"no value column", good(`"field_mapping": {"source": ["a"], "destination": ["b"]}, `), `no column holds the indicator`},
 		{"two value columns", good(`"field_mapping": {"source": ["a", "b"], "destination": ["domain", "url"]}, `), `2 columns may hold the indicator ("domain", "url")`},
+		{"path", `{"feeds": [{"feed_name": "A", "feed_type": "json", "indicator_type": "url", "feed_url": "https://a.example/", "records": "a[1]", "field_mapping": {"source": ["url"]}}]}`,
+			`key "records": "a[1]": only [] may stand in brackets`},
+		{"rows have no paths", good(`"records": "a[]", `), `key "records": txt has rows`},
+		{"filter", good(`"filter": [{"column": "a", "values": []}], `), `key "filter": each rule needs a column and values`},
 		{"two indicators", good(`"field_mapping": {"source": ["a", "b"], "destination": ["indicator", "indicator"]}, `), `2 columns may hold`},
 		{"missing", `{"feeds": [{"feed_name": "A"}]}`, `feed "A": key "feed_url": missing`},
 		{"type of feed", `{"feeds": [{"feed_name": "A", "feed_type": "cvs", "indicator_type": "url", "feed_url": "https://a.example/"}]}`, `key "feed_type": "cvs" is not known; did you mean "csv"?`},
@@ -195,7 +199,7 @@ func TestColumns(t *testing.T) {
 		{"upper case", "domain", `{"source": ["a"], "destination": ["Domain"]}`, "indicator"},
 		{"no destinations", "ipaddress", `{"source": ["ipaddress", null, "note"]}`, "indicator - note"},
 		{"several", "hash", `{"source": ["a", "b", "c"], "destination": ["sha256", "md5", "x"], "several": true}`, "indicator:sha256 indicator:md5 x"},
-		{"several of one kind", "ipaddress", `{"source": ["a", "b"], "destination": ["indicator", "ipaddress"], "several": true}`, "indicator indicator:ipv4,ipv6"},
+		{"several of one kind", "ipaddress", `{"source": ["a", "b"], "destination": ["indicator", "ipaddress"], "several": true}`, "indicator:ipv4,ipv6 indicator:ipv4,ipv6"},
 		{"kind of a column", "auto", `{"source": ["a"], "destination": ["indicator"], "types": {"indicator": {"kind": "url"}}}`, "indicator:url"},
 		{"list", "url", `{"source": ["url", "t"], "destination": ["url", "tags"], "types": {"tags": {"type": "list", "split": " "}}}`, "indicator tags/list/ "},
 	}
@@ -283,7 +287,7 @@ func TestParseHash(t *testing.T) {
 	}
 	seen := map[string]string{base: "nothing"}
 	for _, other := range []string{`"tlp": "red", `, `"comments": ["%"], `, `"inline_comments": [], `, `"confidence": 51, `, `"archive_entry": "a", `,
-		`"description": "x", `, `"exclude": "!", `, `"quotes": false, `, `"field_mapping": {"separator": "|"}, `, `"tags": ["a"], `} {
+		`"description": "x", `, `"exclude": "!", `, `"quotes": false, `, `"field_mapping": {"separator": "|"}, `, `"tags": ["a"], `, `"blanks": ["None"], `} {
 		h := hash(other)
 		if seen[h] != "" {
 			t.Errorf("%s and %s have one hash", other, seen[h])

@@ -64,6 +64,7 @@ type Definition struct {
 	InlineComments *[]string `json:"inline_comments,omitempty"` // prefixes that end a value after a blank
 	Quotes         *bool     `json:"quotes,omitempty"`          // false: a quote is an ordinary character
 	Exclude        string    `json:"exclude,omitempty"`         // line prefix that marks an exclusion
+	Blanks         []string  `json:"blanks,omitempty"`          // cell texts that mean that there is none
 	Filter         []Filter  `json:"filter,omitempty"`
 }
 

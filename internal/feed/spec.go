@@ -29,6 +29,7 @@ func (d *Definition) Spec() parse.Spec {
 		NoQuotes:   d.Quotes != nil && !*d.Quotes,
 		Records:    d.Records,
 		Exclude:    d.Exclude,
+		Blanks:     d.Blanks,
 	}
 	for _, f := range d.Filter {
 		s.Filter = append(s.Filter, parse.FilterRule{Column: f.Column, Values: f.Values, Not: f.Not})
