@@ -115,7 +115,7 @@ func (c *call) limit(def int) (int, error) {
 // negotiate picks the media type of the answer by the Accept header.
 func (c *call) negotiate() error {
 	accept := c.r.Header["Accept"]
-	if len(accept) == 0 || len(accept) == 1 && accept[0] == "*/*" {
+	if len(accept) == 0 || len(accept) == 1 && (accept[0] == "*/*" || accept[0] == "") {
 		c.accept = c.route.types[0]
 		return nil
 	}

@@ -15,10 +15,10 @@ import (
 )
 
 // maxRaw is the length in bytes up to which a value is read; the rest of a longer
-// one is skipped. Even if every character is a \u0000 escape, a longer JSON
-// string is a longer value than any indicator, so nothing is lost by it: the
-// value's answer is the error too_long.
-const maxRaw = 6 * intel.MaxValue
+// one is skipped. A JSON string that long is longer than any indicator even if
+// every character of it is an escape (\u0000) and its quotes are counted, so
+// nothing is lost: the value's answer is the error too_long.
+const maxRaw = 6*intel.MaxValue + 3
 
 // readSize is the buffer of a body being read: a value of maxRaw fits into it.
 const readSize = 64 << 10
