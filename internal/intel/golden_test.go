@@ -21,7 +21,7 @@ type goldenCase struct {
 var repetition = regexp.MustCompile(`\{([^{}*]+)\*(\d+)\}`)
 
 // unescape reads a column: Go's escapes, and {x*9} for nine x.
-func unescape(t *testing.T, s string) string {
+func unescape(t testing.TB, s string) string {
 	t.Helper()
 	s = repetition.ReplaceAllStringFunc(s, func(m string) string {
 		g := repetition.FindStringSubmatch(m)
@@ -36,7 +36,7 @@ func unescape(t *testing.T, s string) string {
 }
 
 // goldenCases reads the table of hard cases.
-func goldenCases(t *testing.T) []goldenCase {
+func goldenCases(t testing.TB) []goldenCase {
 	t.Helper()
 	b, err := os.ReadFile("testdata/canonical.tsv")
 	if err != nil {

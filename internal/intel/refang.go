@@ -90,6 +90,11 @@ func refangMarks(s string) string {
 
 // step moves one token from the input to the output, without the brackets around it.
 func (r *refanger) step() {
+	c := r.rest[0]
+	if strings.IndexByte(tokenStarts, c) < 0 {
+		r.out, r.rest = append(r.out, c), r.rest[1:]
+		return
+	}
 	for _, t := range refangTokens {
 		if !hasPrefixFold(r.rest, t.text) {
 			continue
@@ -109,7 +114,6 @@ func (r *refanger) step() {
 		r.emit(t.plain)
 		return
 	}
-	c := r.rest[0]
 	r.rest = r.rest[1:]
 	if c == '\\' && r.host {
 		if strings.HasPrefix(r.rest, ".") {
@@ -122,6 +126,9 @@ func (r *refanger) step() {
 	}
 	r.out = append(r.out, c)
 }
+
+// tokenStarts are the bytes that begin a token or end a host.
+const tokenStarts = `.:/@dDaA\?#`
 
 // refangTokens are what may stand in brackets; a word is a token only there.
 var refangTokens = [...]struct {
