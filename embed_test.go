@@ -126,7 +126,7 @@ func catalogueDoc(defs []*feed.Definition) []byte {
 // TestStarter reads every snapshot as its feed's own pull would be read.
 func TestStarter(t *testing.T) {
 	const maxBytes, minListings = 4 << 20, 10_000
-	atLeast := map[string]int{"ipsum-3": 10_000, "uf-domains": 20_000, "pdb-ips": 7_000, "maltrail-mass-scanner": 15_000, "tweetfeed-csv": 50}
+	atLeast := map[string]int{"ipsum-3": 10_000, "uf-domains": 20_000, "pdb-ips": 7_000, "tweetfeed-csv": 50}
 	allowed := map[string]bool{"CC0-1.0": true, "MIT": true, "Unlicense": true}
 	files, err := elasticintel.Starter()
 	if err != nil {
