@@ -42,6 +42,26 @@ func plainIPv4(s string) (netip.Addr, bool) {
 	return netip.AddrFrom4(a), true
 }
 
+// plainAddress recognises an IPv4 address, alone, with a prefix length or with a
+// port, that is canonical already.
+func plainAddress(s string) (Indicator, bool) {
+	end := strings.IndexAny(s, "/:")
+	if end < 0 {
+		_, ok := plainIPv4(s)
+		return Indicator{IPv4, s}, ok
+	}
+	a, ok := plainIPv4(s[:end])
+	if !ok {
+		return Indicator{}, false
+	}
+	n, ok := decimal(s[end+1:], 65535)
+	if s[end] == ':' {
+		return Indicator{IPPort, s}, ok && n > 0
+	}
+	p := netip.PrefixFrom(a, n) // invalid above 32
+	return Indicator{CIDR, s}, ok && n > 0 && n < 32 && p.Masked() == p
+}
+
 // parseAddr reads an address of either family as netip does, unmapped and
 // without zones.
 func parseAddr(s string) (netip.Addr, error) {

@@ -32,7 +32,7 @@ func hashKind(digits int) Kind {
 // s does not have the shape of one.
 func parseHash(s string) (i Indicator, f *fault, ok bool) {
 	for _, h := range hashNames {
-		if len(s) <= len(h.name) || !strings.EqualFold(s[:len(h.name)], h.name) {
+		if s[0]|0x20 != h.name[0] || len(s) <= len(h.name) || !strings.EqualFold(s[:len(h.name)], h.name) {
 			continue
 		}
 		sep := s[len(h.name)]

@@ -38,7 +38,7 @@ var refangNames = [...]struct{ fanged, plain string }{
 // refangScheme replaces a defanged scheme at the start of s.
 func refangScheme(s string) string {
 	colon := strings.IndexByte(s, ':')
-	if colon < 0 || colon > len("h[tt]p[s]") {
+	if colon < 0 || colon > len("h[tt]p[s]") || !strings.Contains("hHmMfF", s[:1]) {
 		return s
 	}
 	name := strings.ToLower(s[:colon])

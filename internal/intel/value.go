@@ -86,9 +86,9 @@ func parsePlain(s string, kinds KindSet) (Indicator, bool) {
 	if s == "" {
 		return Indicator{}, false
 	}
-	if kinds.Has(IPv4) && s[0] <= '9' {
-		if _, ok := plainIPv4(s); ok {
-			return Indicator{IPv4, s}, true
+	if s[0] <= '9' {
+		if i, ok := plainAddress(s); ok && kinds.Has(i.Kind) {
+			return i, true
 		}
 	}
 	if kinds&Hashes != 0 {
@@ -162,9 +162,10 @@ func parseShape(s string, kinds KindSet) (Indicator, *fault) {
 		return parseIPPort(s)
 	case colons == 1:
 		return Indicator{}, &fault{CodeNotIndicator, "a name with a port, which is no indicator; as a URL it would be one"}
-	case colons > 1 && numeric(strings.SplitN(s, "%", 2)[0]):
-		return parseIPv6(s)
 	case colons > 1:
+		if addr, _, _ := strings.Cut(s, "%"); numeric(addr) {
+			return parseIPv6(s)
+		}
 		return Indicator{}, &fault{CodeNotIndicator, "has the shape of no kind"}
 	case numeric(s):
 		return parseIPv4(s)
