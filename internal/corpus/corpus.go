@@ -2,6 +2,9 @@ package corpus
 
 import (
 	"context"
+	"errors"
+	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -12,7 +15,7 @@ import (
 // Options are the settings of a Corpus. The zero value is what a server wants.
 type Options struct {
 	Now        func() time.Time // for ends that pass by themselves (TTL); default time.Now
-	Workers    int              // goroutines that build tables; default GOMAXPROCS
+	Workers    int              // goroutines that open segments and build tables; default GOMAXPROCS
 	MaxMembers int              // most listings inside a network in one answer; default 100,000
 }
 
@@ -21,28 +24,60 @@ type Options struct {
 type Corpus struct {
 	store blob.Store
 	opt   Options
+	hash  hasher
 	view  atomic.Pointer[View]
-}
+	pool  sync.Pool // of *scratch
 
-// Init makes a store usable: it writes store.json with a random seed unless
-// there is one.
-func Init(ctx context.Context, store blob.Store) error { panic("TODO") }
+	mu    sync.Mutex // held by Refresh
+	feeds map[string]*followed
+	err   atomic.Pointer[error]
+}
 
 // Open reads every feed's head and maps its segments. ErrNoStore where Init was
 // never called; ErrNewer where any of it was written by a newer format. A feed
 // that is broken otherwise is left out: Err says so, and Refresh tries again.
-func Open(ctx context.Context, store blob.Store, o Options) (*Corpus, error) { panic("TODO") }
+func Open(ctx context.Context, store blob.Store, o Options) (*Corpus, error) {
+	h, err := readStore(ctx, store)
+	if err != nil {
+		return nil, err
+	}
+	return openWith(ctx, store, o, h)
+}
+
+func openWith(ctx context.Context, store blob.Store, o Options, h hasher) (*Corpus, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	if o.MaxMembers <= 0 {
+		o.MaxMembers = 100_000
+	}
+	c := &Corpus{store: store, opt: o, hash: h, feeds: map[string]*followed{}}
+	empty, err := c.newView(nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	c.view.Store(empty)
+	_, err = c.Refresh(ctx)
+	if err != nil && (errors.Is(err, ErrNewer) || !errors.As(err, new(*FeedError))) {
+		return nil, err
+	}
+	return c, nil
+}
 
 // View returns the current snapshot, never nil.
 func (c *Corpus) View() *View { return c.view.Load() }
 
-// Err says which feeds could not be read as they are now, or nil.
-func (c *Corpus) Err() error { panic("TODO") }
-
-// Refresh re-reads the heads that changed, maps new segments and swaps the view.
-// It reports whether the view changed. A feed that cannot be read is named in
-// the error each time until it can be; its previous data stays in view.
-func (c *Corpus) Refresh(ctx context.Context) (changed bool, err error) { panic("TODO") }
+// Err says which feeds could not be read as they are now (the errors of the
+// last Refresh), or nil.
+func (c *Corpus) Err() error {
+	if p := c.err.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
 
 // Find answers q from the current view: View.Find.
 func (c *Corpus) Find(ctx context.Context, q intel.Question, at time.Time, dst []intel.Listing) ([]intel.Listing, error) {
@@ -51,3 +86,10 @@ func (c *Corpus) Find(ctx context.Context, q intel.Question, at time.Time, dst [
 
 // Stats counts the current view.
 func (c *Corpus) Stats(context.Context) (intel.Stats, error) { return c.View().Stats(), nil }
+
+func (c *Corpus) scratch() *scratch {
+	if m, ok := c.pool.Get().(*scratch); ok {
+		return m
+	}
+	return &scratch{}
+}

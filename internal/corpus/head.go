@@ -2,8 +2,11 @@ package corpus
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
+	"github.com/elasticintel/elasticintel/internal/blob"
 	"github.com/elasticintel/elasticintel/internal/intel"
 )
 
@@ -52,11 +55,65 @@ func (h *Head) Open() int {
 // Head reads a feed's head and the ETag to Commit against; nil and "" where the
 // feed has none.
 func (c *Corpus) Head(ctx context.Context, feed string) (h *Head, etag string, err error) {
-	panic("TODO")
+	h, etag, err = readHead(ctx, c.store, feed)
+	if errors.Is(err, blob.ErrNotFound) {
+		return nil, "", nil
+	}
+	return h, etag, err
+}
+
+// readHead reads and checks a head. blob.ErrNotFound where there is none.
+func readHead(ctx context.Context, store blob.Store, feed string) (*Head, string, error) {
+	key := headDir + feed + headExt
+	data, info, err := blob.Read(ctx, store, key)
+	if err != nil {
+		return nil, "", err
+	}
+	h := &Head{}
+	if err := unseal(data, "it", HeadFormat, h); err != nil {
+		return nil, "", fmt.Errorf("head %s: %w", key, err)
+	}
+	if err := h.check(feed); err != nil {
+		return nil, "", fmt.Errorf("head %s: %w: %w", key, ErrCorrupt, err)
+	}
+	return h, info.ETag, nil
+}
+
+// check says why the head cannot be that of the feed.
+func (h *Head) check(feed string) error {
+	if h.Feed != feed {
+		return fmt.Errorf("it is of feed %q", h.Feed)
+	}
+	if len(h.Segments) > 1 {
+		return fmt.Errorf("%d segments; format %d has one", len(h.Segments), HeadFormat)
+	}
+	for _, r := range h.Segments {
+		if r.Key != segDir+feed+"/"+r.Name || r.Shard != 0 || r.Delta {
+			return fmt.Errorf("segment %q (key %q)", r.Name, r.Key)
+		}
+	}
+	return nil
 }
 
 // Commit makes h current if the head is still the one that etag names ("" = none).
 // blob.ErrConflict says that another process was first. Nothing in h is changed.
 func (c *Corpus) Commit(ctx context.Context, h *Head, etag string) (newETag string, err error) {
-	panic("TODO")
+	out := *h
+	out.Format = HeadFormat
+	key := headDir + h.Feed + headExt
+	if err := out.check(h.Feed); err != nil {
+		return "", fmt.Errorf("head %s: %w", key, err)
+	}
+	data, err := seal(&out)
+	if err != nil {
+		return "", fmt.Errorf("head %s: %w", key, err)
+	}
+	if len(data) > maxHeader {
+		return "", fmt.Errorf("head %s: %d bytes, at most %d", key, len(data), maxHeader)
+	}
+	info, err := blob.Write(ctx, c.store, key, data, blob.Cond{IfMatch: etag, IfAbsent: etag == ""})
+	if err != nil {
+		return "", fmt.Errorf("head %s: %w", key, err)
+	}
+	return info.ETag, nil
 }

@@ -2,6 +2,13 @@ package corpus
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
 
 	"github.com/elasticintel/elasticintel/internal/blob"
 )
@@ -12,6 +19,125 @@ type Problem struct {
 	Detail string `json:"detail"`
 }
 
-// Verify reads every head and segment of a store and reports what is wrong with
-// them. Its error is for a store that cannot be read at all.
-func Verify(ctx context.Context, store blob.Store, report func(Problem)) error { panic("TODO") }
+// Verify reads store.json, every head and every segment that a head names, and
+// reports what is wrong with them: checksums, and that every section says what
+// the records say. Segments that no head names are leftovers of replaced or
+// killed runs and no problem. It may run while others write. Its error is for a
+// store that cannot be read at all.
+func Verify(ctx context.Context, store blob.Store, report func(Problem)) error {
+	h, err := readStore(ctx, store)
+	if errors.Is(err, ErrNoStore) {
+		return err
+	} else if err != nil {
+		report(Problem{storeKey, err.Error()})
+		return ctx.Err() // nothing else can be judged without the seed
+	}
+	heads, err := store.List(ctx, headDir)
+	if err != nil {
+		return fmt.Errorf("list heads: %w", err)
+	}
+	for _, info := range heads {
+		id, ok := strings.CutSuffix(strings.TrimPrefix(info.Key, headDir), headExt)
+		if !ok {
+			report(Problem{info.Key, "not a head"})
+			continue
+		}
+		for _, p := range verifyFeed(ctx, store, h, id) {
+			report(p)
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// verifyFeed checks one feed, again if it moved on meanwhile.
+func verifyFeed(ctx context.Context, store blob.Store, h hasher, id string) (problems []Problem) {
+	for range 3 {
+		problems = nil
+		head, etag, err := readHead(ctx, store, id)
+		if errors.Is(err, blob.ErrNotFound) {
+			return nil
+		} else if err != nil {
+			return []Problem{{headDir + id + headExt, err.Error()}}
+		}
+		for _, ref := range head.Segments {
+			if err := verifySegment(ctx, store, h, ref); err != nil {
+				problems = append(problems, Problem{ref.Key, err.Error()})
+			}
+		}
+		if len(problems) == 0 {
+			return nil
+		}
+		if _, now, err := readHead(ctx, store, id); err != nil || now == etag {
+			return problems
+		}
+	}
+	return problems
+}
+
+// verifySegment checks a segment against its reference and, by writing it once
+// more to nowhere, every derived section against the records.
+func verifySegment(ctx context.Context, store blob.Store, h hasher, ref SegmentRef) error {
+	s, err := openSegment(ctx, store, ref, h)
+	if err != nil {
+		return err
+	}
+	defer runtime.KeepAlive(s)
+	return guard([]*segment{s}, func() error {
+		if sum := fmt.Sprintf("%016x", xxhash.Sum64(s.data)); sum != ref.Sum {
+			return s.damage(fmt.Errorf("%w: checksum of the whole is %s, its head says %s", ErrCorrupt, sum, ref.Sum))
+		}
+		return s.rederive(ctx, h)
+	})
+}
+
+// damage looks for the section that does not have its checksum, for a better message.
+func (s *segment) damage(otherwise error) error {
+	for _, sec := range s.foot.sections {
+		if err := s.checkSection(sec); err != nil {
+			return err
+		}
+	}
+	return otherwise
+}
+
+// rederive reads every record and compares what follows from them with the file.
+func (s *segment) rederive(ctx context.Context, h hasher) error {
+	w := newSegmentWriter(io.Discard, h, newVocabulary(s.names, s.prefixes, s.dict.strings()), s.listings())
+	var mem scratch
+	for i := range s.roff.n {
+		if i%4096 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		row, err := s.row(s.roff, i)
+		if err != nil {
+			return err
+		}
+		r, err := s.record(le.Uint32(row))
+		if err != nil {
+			return err
+		}
+		hist, packed, ok := r.history(mem.spans)
+		mem.spans = hist.spans
+		if !ok || r.off != w.out.size || !mem.unpack(s, &r, packed) {
+			return s.bad(r.off)
+		}
+		if err := w.put(r.kind, r.value, &hist, s.heap[r.off:r.off+r.size]); err != nil {
+			return err
+		}
+	}
+	if err := w.finish(); err != nil {
+		return err
+	}
+	for _, sec := range w.foot.sections {
+		if have := s.section(sec.id); have.sum != sec.sum || have.len != sec.len {
+			return fmt.Errorf("%w: section %v does not say what the records say", ErrCorrupt, sec)
+		}
+	}
+	if w.foot.open != s.foot.open {
+		return fmt.Errorf("%w: %d open records, its footer says %d", ErrCorrupt, w.foot.open, s.foot.open)
+	}
+	return nil
+}

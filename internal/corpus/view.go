@@ -2,33 +2,190 @@ package corpus
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
 )
 
-// View is an immutable snapshot of all feeds.
+// ErrTooMany says that a network holds more listings than one answer may have.
+var ErrTooMany = errors.New("too many listings")
+
+// feedState is one feed as of one version of its head. It is immutable.
+type feedState struct {
+	head *Head
+	etag string
+	segs []*segment
+}
+
+// View is an immutable snapshot of all feeds. Segments it refers to stay mapped
+// as long as it is in use.
 type View struct {
+	c     *Corpus
+	feeds []*feedState // by id
+	segs  []*segment   // numbered as in dir; by feed
+	owner []*feedState // of each of segs
+	dir   *directory
+	nets  *networks
+	netOf []*feedState // of each of nets.segs
 	stats intel.Stats
 }
 
+// newView derives a view from the feeds, reusing the tables of old where what
+// they are made from is the same.
+func (c *Corpus) newView(feeds []*feedState, old *View) (*View, error) {
+	v := &View{c: c, feeds: feeds}
+	var nets []*segment
+	for _, f := range feeds {
+		for _, s := range f.segs {
+			v.segs, v.owner = append(v.segs, s), append(v.owner, f)
+			if s.hasNetworks() {
+				nets, v.netOf = append(nets, s), append(v.netOf, f)
+			}
+		}
+	}
+	var err error
+	if old != nil && slices.Equal(v.segs, old.segs) {
+		v.dir = old.dir
+	} else if v.dir, err = buildDirectory(v.segs, c.opt.Workers); err != nil {
+		return nil, err
+	}
+	if old != nil && slices.Equal(nets, old.nets.segs) {
+		v.nets = old.nets
+	} else if v.nets, err = buildNetworks(nets); err != nil {
+		return nil, err
+	}
+	v.count()
+	return v, nil
+}
+
+func (v *View) count() {
+	v.stats = intel.Stats{Feeds: len(v.feeds), Indicators: v.dir.distinct, ByKind: map[string]int{}}
+	for _, s := range v.segs {
+		v.stats.Listings += s.foot.open
+		v.stats.Bytes += int64(len(s.data))
+		for _, k := range s.kinds {
+			if k.open > 0 {
+				v.stats.ByKind[k.kind.String()] += k.open
+			}
+		}
+	}
+}
+
+// Stats counts what the view holds. Listings and ByKind count open listings, as
+// of each feed's last change; Indicators counts everything listed now or before.
+// ByKind must not be changed.
+func (v *View) Stats() intel.Stats { return v.stats }
+
+// Feeds returns the heads in view, by feed id. They must not be changed.
+func (v *View) Feeds() []*Head {
+	out := make([]*Head, len(v.feeds))
+	for i, f := range v.feeds {
+		out[i] = f.head
+	}
+	return out
+}
+
+// Feed returns one feed's head, which must not be changed, or nil.
+func (v *View) Feed(id string) *Head {
+	if i, ok := v.feedIndex(id); ok {
+		return v.feeds[i].head
+	}
+	return nil
+}
+
+func (v *View) feedIndex(id string) (int, bool) {
+	return slices.BinarySearchFunc(v.feeds, id, func(f *feedState, id string) int { return strings.Compare(f.head.Feed, id) })
+}
+
 // Find appends to dst every listing that q asks for, as it stood at the given
-// instant; the zero time asks for now.
-func (v *View) Find(ctx context.Context, q intel.Question, at time.Time, dst []intel.Listing) ([]intel.Listing, error) {
-	panic("TODO")
+// instant; the zero time asks for now. The order is that of q.Keys, each by feed
+// id; then covering networks, the most specific first; then members, by feed id
+// and address. An error names what could not be read; dst then holds the rest.
+// ErrTooMany: more members than Options.MaxMembers; dst holds that many.
+//
+// Strings in a listing are its own; Info and, where a listing has none of its
+// own, Tags are shared and must not be changed.
+func (v *View) Find(ctx context.Context, q intel.Question, at time.Time, dst []intel.Listing) (_ []intel.Listing, err error) {
+	f := finder{v: v, ctx: ctx, out: dst, skip: q.Indicator, asOf: !at.IsZero(), at: at.UnixMilli(), mem: v.c.scratch()}
+	defer v.c.pool.Put(f.mem)
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer catchFault(&err, v.segs)
+	for _, k := range q.Keys {
+		f.exact(k.Indicator, k.Relation)
+	}
+	if q.Covers.IsValid() {
+		f.covering(q.Covers)
+	}
+	if q.Inside.IsValid() {
+		f.members(q.Inside)
+	}
+	runtime.KeepAlive(v)
+	return f.out, f.err
 }
 
 // Exact appends the listings of ind itself. Records that cannot be read are left
 // out; Find reports them.
 func (v *View) Exact(ind intel.Indicator, at time.Time, dst []intel.Listing) []intel.Listing {
-	panic("TODO")
+	q := intel.Question{Indicator: ind, Keys: []intel.Key{{Indicator: ind, Relation: intel.RelExact}}}
+	dst, _ = v.Find(context.Background(), q, at, dst)
+	return dst
 }
 
-// Stats counts what the view holds.
-func (v *View) Stats() intel.Stats { return v.stats }
+// finder collects the answer to one question.
+type finder struct {
+	v    *View
+	ctx  context.Context
+	out  []intel.Listing
+	err  error // the first one
+	asOf bool
+	at   int64 // the instant; without asOf looked up where a TTL needs it
+	skip intel.Indicator
+	mem  *scratch
+}
 
-// Feeds returns the heads in view, by feed id. They must not be changed.
-func (v *View) Feeds() []*Head { panic("TODO") }
+func (f *finder) fail(err error) {
+	if f.err == nil {
+		f.err = err
+	}
+}
 
-// Feed returns one feed's head, or nil.
-func (v *View) Feed(id string) *Head { panic("TODO") }
+// exact looks one indicator up.
+func (f *finder) exact(ind intel.Indicator, rel intel.Relation) {
+	v := f.v
+	v.dir.find(ofValue, v.c.hash.sum(ind.Kind, ind.Value), func(seg int, ref uint32) bool {
+		s := v.segs[seg]
+		r, err := s.record(ref)
+		if err != nil {
+			f.fail(err)
+		} else if r.is(ind.Kind, ind.Value) {
+			f.add(v.owner[seg], s, &r, rel)
+		}
+		return true
+	})
+}
+
+// add appends the record's listing unless it was first listed after the instant asked for.
+func (f *finder) add(feed *feedState, s *segment, r *record, rel intel.Relation) {
+	n := len(f.out)
+	f.out = append(f.out, intel.Listing{})
+	ok, err := f.listing(&f.out[n], feed.head, s, r)
+	if err != nil {
+		f.fail(err)
+	}
+	if !ok {
+		f.out = f.out[:n]
+		return
+	}
+	f.out[n].Relation = rel
+}
+
+// tooMany says so and gives the limit.
+func (f *finder) tooMany(p fmt.Stringer) {
+	f.fail(fmt.Errorf("%w: more than %d inside %v; ask for a smaller network", ErrTooMany, f.v.c.opt.MaxMembers, p))
+}

@@ -1,0 +1,208 @@
+package corpus
+
+import (
+	"errors"
+	"math/bits"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// directory finds, by hash, the records of all segments. It is a hash table of
+// 8-byte slots, cut by the hash's top bits into partitions small enough that
+// filling one stays in the processor's cache: segments keep their hashes sorted,
+// so each segment's share of a partition is one run of its hash section.
+//
+// A slot is a 16-bit fingerprint (never 0), the segment's number and the heap
+// offset/4 (32 bits); 0 is free. The fingerprint's top bit says that the hash is
+// that of an ip-port's address and not of the record's value. The rest can agree
+// by chance, so every hit is compared with the record's value.
+type directory struct {
+	shift    uint     // hash >> shift is the partition
+	start    []uint32 // partition p has the slots [start[p], start[p+1])
+	slots    []uint64
+	distinct int // different hashes
+}
+
+const (
+	partitionSize = 1 << 14 // records a partition has on average, at most
+	maxSegments   = 1 << 16
+)
+
+var errTooMany = errors.New("more segments than the directory can number (65,536)")
+
+// hashOf says what a hash is of.
+type hashOf uint64
+
+const (
+	ofValue   hashOf = 0
+	ofAddress hashOf = 0x8000
+)
+
+func (of hashOf) fingerprint(h uint64) uint64 { return max(h&0x7fff, 1) | uint64(of) }
+
+// source is a segment's share of the directory.
+type source struct {
+	keyed
+	seg int
+	of  hashOf
+}
+
+func sources(segs []*segment) (out []source, total int) {
+	for i, s := range segs {
+		out = append(out, source{s.byHash, i, ofValue})
+		if s.byAddress.len() > 0 {
+			out = append(out, source{s.byAddress, i, ofAddress})
+		}
+		total += s.byHash.len() + s.byAddress.len()
+	}
+	return out, total
+}
+
+// buildDirectory fills a directory from the segments with this many goroutines.
+func buildDirectory(segs []*segment, workers int) (*directory, error) {
+	if len(segs) > maxSegments {
+		return nil, errTooMany
+	}
+	from, total := sources(segs)
+	logP := uint(bits.Len(uint(total / partitionSize)))
+	d := &directory{shift: 64 - logP}
+	parts := 1 << logP
+	bounds := make([][]uint32, len(from))
+	err := parallel(workers, len(from), segs, func(i int) error {
+		bounds[i] = d.bounds(from[i].hash, parts)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	d.start = make([]uint32, parts+1)
+	for p := range parts {
+		n := uint32(0)
+		for _, b := range bounds {
+			n += b[p+1] - b[p]
+		}
+		// One slot stays free in every partition, so that every search ends.
+		d.start[p+1] = d.start[p] + n + n*3/7 + 1
+	}
+	d.slots = make([]uint64, d.start[parts])
+	var distinct atomic.Int64
+	var scratch sync.Pool
+	err = parallel(workers, parts, segs, func(p int) error {
+		full, _ := scratch.Get().(*[]uint64)
+		if full == nil {
+			full = new([]uint64)
+		}
+		distinct.Add(int64(d.fill(p, from, bounds, full)))
+		scratch.Put(full)
+		return nil
+	})
+	d.distinct = int(distinct.Load())
+	return d, err
+}
+
+// bounds returns where each partition begins in a sorted hash section. Hashes
+// are spread evenly, so the first guess is close.
+func (d *directory) bounds(hash []byte, parts int) []uint32 {
+	n := len(hash) / 8
+	out := make([]uint32, parts+1)
+	out[parts] = uint32(n)
+	for p := 1; p < parts; p++ {
+		below := func(i int) bool { return u64at(hash, i)>>d.shift < uint64(p) }
+		lo, hi := int(out[p-1]), n
+		guess := max(int(uint64(n)*uint64(p)/uint64(parts)), lo)
+		for step := 1; guess < hi; step *= 2 {
+			if below(guess) {
+				lo = guess + 1
+				guess = lo + step
+			} else {
+				hi = guess
+				guess = max(lo, hi-step)
+			}
+			if lo >= hi {
+				break
+			}
+		}
+		for lo < hi {
+			if mid := (lo + hi) / 2; below(mid) {
+				lo = mid + 1
+			} else {
+				hi = mid
+			}
+		}
+		out[p] = uint32(lo)
+	}
+	return out
+}
+
+// fill inserts every segment's share of partition p, in segment order, and
+// returns how many different hashes there were. scratch is memory to use: the
+// whole hash of each slot, for slots that are taken.
+func (d *directory) fill(p int, from []source, bounds [][]uint32, scratch *[]uint64) (distinct int) {
+	slots := d.slots[d.start[p]:d.start[p+1]]
+	*scratch = slices.Grow((*scratch)[:0], len(slots))[:len(slots)]
+	full := *scratch
+	for i, s := range from {
+		for j := bounds[i][p]; j < bounds[i][p+1]; j++ {
+			h := u64at(s.hash, int(j))
+			at := d.place(h, len(slots))
+			seen := false
+			for slots[at] != 0 {
+				seen = seen || full[at] == h && slots[at]>>63 == 0
+				if at++; at == len(slots) {
+					at = 0
+				}
+			}
+			if !seen && s.of == ofValue {
+				distinct++
+			}
+			full[at] = h
+			slots[at] = s.of.fingerprint(h)<<48 | uint64(s.seg)<<32 | uint64(u32at(s.ref, int(j)))
+		}
+	}
+	return distinct
+}
+
+// place is where the search for h begins in a partition of n slots.
+func (d *directory) place(h uint64, n int) int {
+	at, _ := bits.Mul64(h<<(64-d.shift), uint64(n))
+	return int(at)
+}
+
+// find calls yield with the segment number and heap offset/4 of every record
+// that may have the hash h, in segment order, until it returns false.
+func (d *directory) find(of hashOf, h uint64, yield func(seg int, ref uint32) bool) {
+	p := h >> d.shift
+	slots := d.slots[d.start[p]:d.start[p+1]]
+	fp := of.fingerprint(h)
+	for at := d.place(h, len(slots)); ; {
+		x := slots[at]
+		if x == 0 || x>>48 == fp && !yield(int(x>>32&0xffff), uint32(x)) {
+			return
+		}
+		if at++; at == len(slots) {
+			at = 0
+		}
+	}
+}
+
+// parallel calls f(0) … f(n-1) from several goroutines, which read the segments.
+func parallel(workers, n int, segs []*segment, f func(i int) error) error {
+	var next atomic.Int64
+	var g errgroup.Group
+	for range min(workers, n) {
+		g.Go(func() error {
+			return guard(segs, func() error {
+				for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+					if err := f(i); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		})
+	}
+	return g.Wait()
+}

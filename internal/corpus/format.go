@@ -1,0 +1,185 @@
+package corpus
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// The segment file, little endian but for addresses, which are in network order.
+// Sections start at multiples of 8 with zeros
+// between them and follow each other in this order, so that what a cold open
+// reads is one contiguous tail:
+//
+//	heap   records, oldest change first, each at a multiple of 4 (record.go)
+//	names  field names and, for each, a prefix its values share (string tables)
+//	dict   values that many records have (string table)
+//	stat   per kind: u32 kind, u32 open, u32 all, u32 0
+//	roff   u32 heap offset/4 of each record, in heap order: a record's number is its place here
+//	chg    u32 Unix second of each record's last change, in heap order
+//	addr4  4 bytes address, u32 heap offset/4: ipv4 and ip-port, sorted
+//	addr6  16 bytes address, u32 heap offset/4: ipv6 and ip-port, sorted
+//	cidr   16 bytes address (IPv4 mapped), u8 bits, u8 family (4, 6), u16 0, u32 heap offset/4; sorted
+//	atoff  u32 heap offset/4, in athash order
+//	athash u64 keyed hash of each ip-port record's address, sorted
+//	hoff   u32 heap offset/4, in hash order
+//	hash   u64 keyed hash of each record's kind and value, sorted
+//	sums   u64 xxhash64 of each 4 KiB block of everything before this section
+//	table  per section: u32 id, u32 0, u64 offset, u64 length, u64 xxhash64
+//	footer 256 bytes
+//
+// Readers skip sections whose id they do not know (text and subdomain indexes
+// will be such). What may not be skipped sets a bit in the footer's needs.
+//
+// Every block is checked against sums the first time it is read, so a damaged
+// byte becomes an error and never an answer. The footer holds:
+//
+//	  0 u64 xxhash64 of the table and of the footer behind this field
+//	  8 u32 format             12 u32 needs
+//	 16 u64 file size          24 u32 number of sections   28 u32 block size
+//	 32 u32 records            36 u32 open records
+//	 40 u64 seed check: hash of the magic under the store's seed
+//	240 magic
+const (
+	segmentFormat = 1
+	footerSize    = 256
+	tableRow      = 32
+	blockBits     = 12
+	blockSize     = 1 << blockBits
+	magic         = "elasticintel.seg"
+
+	knownNeeds = 0 // no feature so far that a reader has to know
+)
+
+// Section ids. They are stored on disk: never renumber, never reuse.
+const (
+	secHeap   = 1
+	secNames  = 2
+	secDict   = 3
+	secStat   = 4
+	secRoff   = 5
+	secChg    = 6
+	secAddr4  = 7
+	secAddr6  = 8
+	secCIDR   = 9
+	secAtOff  = 10
+	secAtHash = 11
+	secHoff   = 12
+	secHash   = 13
+	secSums   = 14
+	// 15 post, 16 fst, 17 rdom: the text and subdomain indexes
+)
+
+// Sizes of rows in the sections that have rows.
+const (
+	statRow  = 16
+	addr4Row = 8
+	addr6Row = 20
+	cidrRow  = 24
+)
+
+var sectionNames = [...]string{secHeap: "heap", secNames: "names", secDict: "dict", secStat: "stat", secRoff: "roff",
+	secChg: "chg", secAddr4: "addr4", secAddr6: "addr6", secCIDR: "cidr", secAtOff: "atoff", secAtHash: "athash", secHoff: "hoff", secHash: "hash", secSums: "sums"}
+
+// section is one row of the table: where a section lies and its checksum.
+type section struct {
+	id       uint32
+	off, len int
+	sum      uint64
+}
+
+func (s section) String() string {
+	if int(s.id) < len(sectionNames) && s.id > 0 {
+		return sectionNames[s.id]
+	}
+	return fmt.Sprintf("section %d", s.id)
+}
+
+// footer is what the last bytes of a segment say.
+type footer struct {
+	sections  []section
+	listings  int
+	open      int
+	seedCheck uint64
+}
+
+var le = binary.LittleEndian
+
+func u32at(b []byte, i int) uint32 { return le.Uint32(b[i*4:]) }
+func u64at(b []byte, i int) uint64 { return le.Uint64(b[i*8:]) }
+
+// append writes the table and the footer for a file whose sections end at size.
+func (f *footer) append(b []byte, size int) []byte {
+	start := len(b)
+	for _, s := range f.sections {
+		b = le.AppendUint32(b, s.id)
+		b = le.AppendUint32(b, 0)
+		b = le.AppendUint64(b, uint64(s.off))
+		b = le.AppendUint64(b, uint64(s.len))
+		b = le.AppendUint64(b, s.sum)
+	}
+	at := len(b)
+	b = append(b, make([]byte, footerSize)...)
+	x := b[at:]
+	le.PutUint32(x[8:], segmentFormat)
+	le.PutUint64(x[16:], uint64(size+len(b)-start))
+	le.PutUint32(x[24:], uint32(len(f.sections)))
+	le.PutUint32(x[28:], blockSize)
+	le.PutUint32(x[32:], uint32(f.listings))
+	le.PutUint32(x[36:], uint32(f.open))
+	le.PutUint64(x[40:], f.seedCheck)
+	copy(x[240:], magic)
+	le.PutUint64(x, tailSum(b[start:at], x))
+	return b
+}
+
+func tailSum(table, foot []byte) uint64 {
+	var d xxhash.Digest
+	d.Reset()
+	_, _ = d.Write(table)
+	_, _ = d.Write(foot[8:])
+	return d.Sum64()
+}
+
+// readFooter checks the footer and the table of a whole segment file.
+func readFooter(data []byte) (*footer, error) {
+	if len(data) < footerSize {
+		return nil, fmt.Errorf("%w: %d bytes are no segment", ErrCorrupt, len(data))
+	}
+	x := data[len(data)-footerSize:]
+	if string(x[240:]) != magic {
+		return nil, fmt.Errorf("%w: it does not end like a segment (truncated?)", ErrCorrupt)
+	}
+	if v := le.Uint32(x[8:]); v > segmentFormat {
+		return nil, newer("it", int(v), segmentFormat)
+	}
+	if needs := le.Uint32(x[12:]); needs&^knownNeeds != 0 {
+		return nil, fmt.Errorf("it needs features %#x: %w than this one; upgrade", needs, ErrNewer)
+	}
+	if size := le.Uint64(x[16:]); size != uint64(len(data)) {
+		return nil, fmt.Errorf("%w: %d bytes, its footer says %d", ErrCorrupt, len(data), size)
+	}
+	n := int(le.Uint32(x[24:]))
+	if n > (len(data)-footerSize)/tableRow {
+		return nil, fmt.Errorf("%w: %d sections do not fit in", ErrCorrupt, n)
+	}
+	end := len(data) - footerSize - n*tableRow
+	table := data[end : len(data)-footerSize]
+	if tailSum(table, x) != le.Uint64(x) {
+		return nil, fmt.Errorf("%w: footer checksum", ErrCorrupt)
+	}
+	if bs := le.Uint32(x[28:]); bs != blockSize {
+		return nil, fmt.Errorf("%w: block size %d", ErrCorrupt, bs)
+	}
+	f := &footer{listings: int(le.Uint32(x[32:])), open: int(le.Uint32(x[36:])), seedCheck: le.Uint64(x[40:])}
+	for i := range n {
+		row := table[i*tableRow:]
+		off, length := le.Uint64(row[8:]), le.Uint64(row[16:])
+		if off > uint64(end) || length > uint64(end)-off || off%8 != 0 {
+			return nil, fmt.Errorf("%w: section %d lies outside of the file", ErrCorrupt, le.Uint32(row))
+		}
+		f.sections = append(f.sections, section{le.Uint32(row), int(off), int(length), le.Uint64(row[24:])})
+	}
+	return f, nil
+}

@@ -1,0 +1,264 @@
+package corpus
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/elasticintel/elasticintel/internal/intel"
+)
+
+// fieldSlot says where an answer shows a context field.
+type fieldSlot uint8
+
+const (
+	inContext fieldSlot = iota
+	inConfidence
+	inTLP
+	inTags
+	inMalware
+	inThreatType
+	inReference
+	inFeedFirstSeen
+	inFeedLastSeen
+	inDescription
+	slotCount
+)
+
+func slotOf(name string) fieldSlot {
+	switch name {
+	case intel.FieldConfidence:
+		return inConfidence
+	case intel.FieldTLP:
+		return inTLP
+	case intel.FieldTags:
+		return inTags
+	case intel.FieldMalware:
+		return inMalware
+	case intel.FieldThreatType:
+		return inThreatType
+	case intel.FieldReference:
+		return inReference
+	case intel.FieldFeedFirstSeen:
+		return inFeedFirstSeen
+	case intel.FieldFeedLastSeen:
+		return inFeedLastSeen
+	case intel.FieldDescription:
+		return inDescription
+	}
+	return inContext
+}
+
+// scratch is memory that the listings of one answer are made in.
+type scratch struct {
+	spans []span
+	text  []byte       // value, original, and each field's name (where the vocabulary has none) and values
+	ends  []int        // of each of those
+	shape []fieldShape // of each field
+}
+
+type fieldShape struct{ id, values int }
+
+// listing fills in what the record says as of the instant asked for. ok is false
+// where it was first listed later, or cannot be read.
+func (f *finder) listing(l *intel.Listing, head *Head, s *segment, r *record) (ok bool, err error) {
+	h, fields, ok := r.history(f.mem.spans)
+	if !ok {
+		return false, s.bad(r.off)
+	}
+	f.mem.spans = h.spans
+	last := f.settle(&h, head)
+	if len(h.spans) == 0 {
+		return false, nil
+	}
+	if !f.mem.unpack(s, r, fields) {
+		return false, s.bad(r.off)
+	}
+	l.Info, l.Feed, l.Provider, l.Snapshot = &head.Info, head.Feed, head.Info.Provider, head.Info.Snapshot
+	l.Kind = r.kind
+	l.Listed = h.isOpen()
+	l.FirstSeen, l.LastSeen = toTime(h.firstSeen()), last
+	l.Intervals = intervals(h.spans)
+	f.mem.fill(l, s, r)
+	return true, nil
+}
+
+// settle brings the history to the instant asked for, empty where nothing of it
+// had begun by then, and returns when the listing was last seen.
+func (f *finder) settle(h *history, head *Head) (last time.Time) {
+	last = head.LastGood.UTC()
+	if h.gone != 0 {
+		last = toTime(h.gone)
+		if ttl := ttlOf(&head.Info); h.isOpen() && ttl > 0 {
+			now := f.at
+			if !f.asOf {
+				now = f.v.c.opt.Now().UnixMilli()
+			}
+			if end := h.closes(ttl); end <= now {
+				h.end(end)
+			}
+		}
+	}
+	if !f.asOf {
+		return last
+	}
+	n := len(h.spans)
+	for n > 0 && h.spans[n-1].from > f.at {
+		n--
+	}
+	cut := n < len(h.spans)
+	h.spans = h.spans[:n]
+	if n == 0 {
+		return last
+	}
+	end := h.last()
+	if end.to > f.at {
+		end.to = open
+	} else if cut {
+		last = earlier(last, toTime(end.to))
+	}
+	return earlier(last, toTime(f.at))
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func intervals(spans []span) []intel.Interval {
+	out := make([]intel.Interval, len(spans))
+	for i, s := range spans {
+		out[i].From = toTime(s.from)
+		if s.to != open {
+			to := toTime(s.to)
+			out[i].To = &to
+		}
+	}
+	return out
+}
+
+// unpack writes the record's texts into the scratch memory.
+func (m *scratch) unpack(s *segment, r *record, packed []byte) bool {
+	m.text = append(m.text[:0], r.value...)
+	m.ends = append(m.ends[:0], len(m.text))
+	m.shape = m.shape[:0]
+	if r.flags&flagOriginal != 0 {
+		m.text = append(m.text, r.original...)
+	}
+	m.ends = append(m.ends, len(m.text))
+	if r.flags&flagFields == 0 {
+		return true
+	}
+	u := s.unpacker(packed)
+	for range u.length() {
+		id, name, values := u.field()
+		m.shape = append(m.shape, fieldShape{id, values})
+		if id < 0 {
+			m.text = append(m.text, name...)
+			m.ends = append(m.ends, len(m.text))
+		}
+		for range values {
+			m.text = u.value(m.text, id)
+			m.ends = append(m.ends, len(m.text))
+		}
+	}
+	return !u.bad && len(m.text) <= 2*maxRecord
+}
+
+// cutter cuts a string at the ends in turn.
+type cutter struct {
+	all  string
+	ends []int
+	at   int
+}
+
+func (c *cutter) next() string {
+	s := c.all[c.at:c.ends[0]]
+	c.at, c.ends = c.ends[0], c.ends[1:]
+	return s
+}
+
+// fill copies the unpacked texts into one string and hands out its parts.
+func (m *scratch) fill(l *intel.Listing, s *segment, r *record) {
+	c := cutter{all: string(m.text), ends: m.ends}
+	l.Canonical, l.Original = c.next(), c.next()
+	if r.flags&flagOriginal == 0 {
+		l.Original = l.Canonical
+	}
+	var typed [slotCount][]string
+	var context intel.Fields
+	var all []string
+	if len(m.shape) > 0 {
+		all = make([]string, 0, len(c.ends))
+		context = make(intel.Fields, 0, len(m.shape))
+	}
+	for _, x := range m.shape {
+		var name string
+		var slot fieldSlot
+		if x.id >= 0 {
+			name, slot = s.names[x.id], s.slots[x.id]
+		} else {
+			name = c.next()
+			slot = slotOf(name)
+		}
+		start := len(all)
+		for range x.values {
+			all = append(all, c.next())
+		}
+		vs := all[start:len(all):len(all)]
+		typed[slot] = vs
+		// A field that has one place but several values is shown in full too.
+		if slot == inContext || slot != inTags && len(vs) > 1 {
+			context = append(context, intel.Field{Name: name, Values: vs})
+		}
+	}
+	finish(l, &typed, context)
+}
+
+// finish fills in the typed places, from the feed where the record has none.
+func finish(l *intel.Listing, typed *[slotCount][]string, context intel.Fields) {
+	info := l.Info
+	first := func(slot fieldSlot, otherwise string) string {
+		if v := typed[slot]; len(v) > 0 && v[0] != "" {
+			return v[0]
+		}
+		return otherwise
+	}
+	l.TLP = first(inTLP, info.TLP)
+	l.Malware = first(inMalware, info.Malware)
+	l.ThreatType = first(inThreatType, info.ThreatType)
+	l.Reference = first(inReference, "")
+	l.Description = first(inDescription, info.Description)
+	l.FeedFirstSeen = first(inFeedFirstSeen, "")
+	l.FeedLastSeen = first(inFeedLastSeen, "")
+	l.Confidence = info.Confidence
+	if v := first(inConfidence, ""); v != "" {
+		if n, err := strconv.Atoi(v); err == nil && n >= 0 && n <= 100 {
+			l.Confidence = n
+		} else {
+			context.Add(intel.FieldConfidence, v)
+		}
+	}
+	l.Tags = tags(typed[inTags], info.Tags)
+	if context == nil {
+		context = intel.Fields{}
+	}
+	l.Context = context
+}
+
+// tags unites the record's tags with the feed's.
+func tags(own, feed []string) []string {
+	switch {
+	case len(own) == 0 && feed == nil:
+		return []string{}
+	case len(own) == 0:
+		return feed
+	case len(feed) == 0:
+		return own
+	}
+	out := slices.Concat(own, feed)
+	slices.Sort(out)
+	return slices.Compact(out)
+}

@@ -1,0 +1,248 @@
+package corpus
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/elasticintel/elasticintel/internal/blob"
+	"github.com/elasticintel/elasticintel/internal/intel"
+)
+
+// segment is an open segment file. It is immutable and safe for concurrent use;
+// its mapping is released when nothing refers to it any more, so whoever reads
+// its bytes keeps it alive (runtime.KeepAlive) until done.
+type segment struct {
+	key  string
+	data []byte
+	foot *footer
+
+	heap, sums                    []byte
+	byHash, byAddress             keyed // all records; ip-ports by their address
+	roff, chg, addr4, addr6, cidr rows
+
+	checked []atomic.Uint32 // one bit a block: its checksum was compared
+	covered int             // bytes that sums covers
+
+	names    []string
+	prefixes []string
+	slots    []fieldSlot // by name: where an answer shows it
+	dict     stringTable
+	kinds    []kindCount
+}
+
+type kindCount struct {
+	kind      intel.Kind
+	open, all int
+}
+
+// openSegment maps a segment and checks everything a look-up relies on but the
+// heap, whose blocks are checked as they are read.
+func openSegment(ctx context.Context, store blob.Store, ref SegmentRef, h hasher) (*segment, error) {
+	data, release, err := blob.Open(ctx, store, ref.Key)
+	if err != nil {
+		return nil, fmt.Errorf("segment %s: %w", ref.Key, err)
+	}
+	s := &segment{key: ref.Key, data: data}
+	runtime.AddCleanup(s, func(release func()) { release() }, release)
+	if _, ok := store.(blob.Mapper); ok {
+		adviseRandom(data)
+	}
+	err = guard([]*segment{s}, func() error { return s.load(ref, h) })
+	if err != nil {
+		return nil, fmt.Errorf("segment %s: %w", ref.Key, err)
+	}
+	return s, nil
+}
+
+func (s *segment) load(ref SegmentRef, h hasher) (err error) {
+	if ref.Bytes != int64(len(s.data)) {
+		return fmt.Errorf("%w: %d bytes, its head says %d", ErrCorrupt, len(s.data), ref.Bytes)
+	}
+	if s.foot, err = readFooter(s.data); err != nil {
+		return err
+	}
+	if s.foot.seedCheck != h.check() {
+		return fmt.Errorf("%w: it belongs to another store (the seed differs)", ErrCorrupt)
+	}
+	if ref.Listings != s.foot.listings || ref.Open != s.foot.open {
+		return fmt.Errorf("%w: %d records of which %d are open; its head says %d and %d",
+			ErrCorrupt, s.foot.listings, s.foot.open, ref.Listings, ref.Open)
+	}
+	if err := s.locate(); err != nil {
+		return err
+	}
+	s.checked = make([]atomic.Uint32, (len(s.sums)/8+31)/32)
+	adviseNeed(s.data, s.section(secAtOff).off)
+	for _, id := range []uint32{secSums, secNames, secDict, secStat, secAtOff, secAtHash, secHoff, secHash} {
+		if err := s.checkSection(s.section(id)); err != nil {
+			return err
+		}
+	}
+	return s.loadTables()
+}
+
+// locate finds the sections and checks that their lengths fit the counts.
+func (s *segment) locate() error {
+	n := s.foot.listings
+	s.heap, s.sums = s.bytes(secHeap), s.bytes(secSums)
+	s.byHash = keyed{s.bytes(secHash), s.bytes(secHoff)}
+	s.byAddress = keyed{s.bytes(secAtHash), s.bytes(secAtOff)}
+	s.covered = s.section(secSums).off
+	if blocks := (s.covered + blockSize - 1) / blockSize; len(s.sums) != 8*blocks || s.section(secHeap).off != 0 {
+		return fmt.Errorf("%w: section sums has %d bytes for %d blocks", ErrCorrupt, len(s.sums), blocks)
+	}
+	for _, x := range []struct {
+		id   uint32
+		size int
+		to   *rows
+	}{{secRoff, 4, &s.roff}, {secChg, 4, &s.chg}, {secAddr4, addr4Row, &s.addr4}, {secAddr6, addr6Row, &s.addr6}, {secCIDR, cidrRow, &s.cidr}} {
+		sec := s.section(x.id)
+		if sec.len%x.size != 0 || sec.off+sec.len > s.covered {
+			return fmt.Errorf("%w: section %v has %d bytes at %d", ErrCorrupt, sec, sec.len, sec.off)
+		}
+		*x.to = rows{sec.off, x.size, sec.len / x.size}
+	}
+	if s.roff.n != n || s.chg.n != n || len(s.byHash.hash) != 8*n ||
+		!s.byHash.ok() || !s.byAddress.ok() || len(s.heap) > s.covered {
+		return fmt.Errorf("%w: the sections do not have %d rows", ErrCorrupt, n)
+	}
+	return nil
+}
+
+// keyed is a pair of sections: sorted hashes, and the heap offset/4 of each one's record.
+type keyed struct{ hash, ref []byte }
+
+func (k keyed) ok() bool { return len(k.hash)%8 == 0 && len(k.hash) == 2*len(k.ref) }
+func (k keyed) len() int { return len(k.hash) / 8 }
+
+// rows are a section's fixed-size rows.
+type rows struct{ off, size, n int }
+
+// row returns row i, its blocks checked.
+func (s *segment) row(r rows, i int) ([]byte, error) {
+	at := r.off + i*r.size
+	if err := s.check(at, r.size); err != nil {
+		return nil, err
+	}
+	return s.data[at : at+r.size : at+r.size], nil
+}
+
+// bytes returns a section in place.
+func (s *segment) bytes(id uint32) []byte {
+	sec := s.section(id)
+	return s.data[sec.off : sec.off+sec.len : sec.off+sec.len]
+}
+
+// section returns the table's row for id, an empty one where there is none.
+func (s *segment) section(id uint32) section {
+	for _, sec := range s.foot.sections {
+		if sec.id == id {
+			return sec
+		}
+	}
+	return section{id: id}
+}
+
+func (s *segment) checkSection(sec section) error {
+	if sec.len > 0 && xxhash.Sum64(s.bytes(sec.id)) != sec.sum {
+		return fmt.Errorf("%w: checksum of section %v at byte %d", ErrCorrupt, sec, sec.off)
+	}
+	return nil
+}
+
+// loadTables reads the small sections.
+func (s *segment) loadTables() error {
+	bad := fmt.Errorf("%w: section names or dict", ErrCorrupt)
+	if b := s.bytes(secNames); len(b) > 0 {
+		names, rest, ok := readTable(b)
+		if !ok {
+			return bad
+		}
+		prefixes, _, ok := readTable(rest)
+		if !ok || prefixes.n != names.n {
+			return bad
+		}
+		s.names, s.prefixes = names.strings(), prefixes.strings()
+	}
+	if b := s.bytes(secDict); len(b) > 0 {
+		dict, _, ok := readTable(b)
+		if !ok {
+			return bad
+		}
+		s.dict = dict
+	}
+	for _, n := range s.names {
+		s.slots = append(s.slots, slotOf(n))
+	}
+	for row := s.bytes(secStat); len(row) >= statRow; row = row[statRow:] {
+		s.kinds = append(s.kinds, kindCount{intel.Kind(le.Uint32(row)), int(le.Uint32(row[4:])), int(le.Uint32(row[8:]))})
+	}
+	return nil
+}
+
+// check compares the checksums of the blocks that hold data[off:off+n], those
+// that were not compared before.
+func (s *segment) check(off, n int) error {
+	for b, end := off>>blockBits, (off+n-1)>>blockBits; b <= end; b++ {
+		if s.checked[b>>5].Load()&(1<<(b&31)) == 0 {
+			if err := s.checkBlock(b); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *segment) checkBlock(b int) error {
+	off := b << blockBits
+	if xxhash.Sum64(s.data[off:min(off+blockSize, s.covered)]) != u64at(s.sums, b) {
+		return fmt.Errorf("segment %s: %w: checksum of the block at byte %d", s.key, ErrCorrupt, off)
+	}
+	s.checked[b>>5].Or(1 << (b & 31))
+	return nil
+}
+
+// headerMax is the most bytes before a record's body: kind, flags and length.
+const headerMax = 2 + 5
+
+// record decodes the record at heap offset ref*4.
+func (s *segment) record(ref uint32) (r record, err error) {
+	off := int(ref) * 4
+	if off+3 > len(s.heap) {
+		return r, s.bad(off)
+	}
+	if err := s.check(off, min(headerMax, len(s.heap)-off)); err != nil {
+		return r, err
+	}
+	c := cursor{b: s.heap[off+2 : min(off+headerMax, len(s.heap))]}
+	if body := c.uvarint(); c.bad || body > uint64(len(s.heap)-off) {
+		return r, s.bad(off)
+	} else if err := s.check(off, min(headerMax+int(body), len(s.heap)-off)); err != nil {
+		return r, err
+	}
+	r, ok := decodeRecord(s.heap[off:])
+	if !ok {
+		return r, s.bad(off)
+	}
+	r.off = off
+	return r, nil
+}
+
+// bad says that the record at a heap offset makes no sense.
+func (s *segment) bad(off int) error {
+	return fmt.Errorf("segment %s: %w: record at byte %d", s.key, ErrCorrupt, off)
+}
+
+func (s *segment) unpacker(fields []byte) unpacker {
+	return unpacker{cursor: cursor{b: fields}, names: s.names, prefixes: s.prefixes, dict: &s.dict}
+}
+
+// listings is the number of records, open and closed.
+func (s *segment) listings() int { return s.foot.listings }
+
+// hasNetworks says whether the segment lists any network.
+func (s *segment) hasNetworks() bool { return s.cidr.n > 0 }

@@ -1,0 +1,322 @@
+package corpus
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/netip"
+	"slices"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/elasticintel/elasticintel/internal/blob"
+	"github.com/elasticintel/elasticintel/internal/intel"
+)
+
+// hashed is a hash and what it is of: a heap offset/4, or the place of an entry.
+type hashed struct {
+	hash uint64
+	ref  uint32
+}
+
+// segmentWriter writes one segment: add or copy every record, oldest change
+// first, then finish. What it holds in memory is 32 bytes a record.
+type segmentWriter struct {
+	out   sumWriter
+	hash  hasher
+	vocab *vocabulary
+
+	roff, chg    []uint32
+	addr4, addr6 []byte // rows
+	cidr         []byte
+	byHash       []hashed
+	byAddress    []hashed
+	kinds        [256]kindCount
+	foot         footer
+
+	rec, body, fields []byte // scratch
+}
+
+func newSegmentWriter(w io.Writer, h hasher, vocab *vocabulary, n int) *segmentWriter {
+	return &segmentWriter{out: sumWriter{w: w}, hash: h, vocab: vocab, roff: make([]uint32, 0, n), chg: make([]uint32, 0, n),
+		byHash: make([]hashed, 0, n)}
+}
+
+// add appends a record.
+func (w *segmentWriter) add(kind intel.Kind, value, original []byte, h *history, fields []byte) error {
+	w.rec, w.body = appendRecord(w.rec[:0], w.body, kind, value, original, h, fields)
+	return w.put(kind, value, h, w.rec)
+}
+
+// put appends an encoded record and notes where it is found.
+func (w *segmentWriter) put(kind intel.Kind, value []byte, h *history, rec []byte) error {
+	off := w.out.size
+	if off/4 > math.MaxUint32-maxRecord/4 || len(rec) > maxRecord {
+		return fmt.Errorf("%v %.80q: record of %d bytes at %d: at most %d and %d", kind, value, len(rec), off, maxRecord, uint64(4*math.MaxUint32))
+	}
+	ref := uint32(off / 4)
+	w.out.write(rec)
+	w.out.align(4)
+	w.roff = append(w.roff, ref)
+	w.chg = append(w.chg, uint32(min(max(h.changed/1000, 0), math.MaxUint32)))
+	w.byHash = append(w.byHash, hashed{w.hash.sumBytes(kind, value), ref})
+	k := &w.kinds[kind]
+	k.all++
+	w.foot.listings++
+	if h.isOpen() {
+		k.open++
+		w.foot.open++
+	}
+	w.place(kind, value, ref)
+	return w.out.err
+}
+
+// place notes the address or network of a record.
+func (w *segmentWriter) place(kind intel.Kind, value []byte, ref uint32) {
+	switch kind {
+	case intel.IPv4, intel.IPv6, intel.IPPort:
+		a, ok := addressIn(kind, value)
+		if !ok {
+			return
+		}
+		if a.Is4() {
+			b := a.As4()
+			w.addr4 = le.AppendUint32(append(w.addr4, b[:]...), ref)
+		} else {
+			b := a.As16()
+			w.addr6 = le.AppendUint32(append(w.addr6, b[:]...), ref)
+		}
+		if kind == intel.IPPort {
+			var stack [48]byte
+			w.byAddress = append(w.byAddress, hashed{w.hash.sumBytes(addressOf, a.AppendTo(stack[:0])), ref})
+		}
+	case intel.CIDR:
+		if p, err := netip.ParsePrefix(string(value)); err == nil {
+			w.cidr = le.AppendUint32(appendCIDR(w.cidr, p), ref)
+		}
+	}
+}
+
+// finish writes everything behind the heap.
+func (w *segmentWriter) finish() error {
+	w.end(secHeap, 0)
+	w.section(secNames, appendTable(appendTable(nil, w.vocab.names), w.vocab.prefixes))
+	w.section(secDict, appendTable(nil, w.vocab.values))
+	var stat []byte
+	for k, c := range w.kinds {
+		if c.all > 0 {
+			stat = le.AppendUint32(le.AppendUint32(stat, uint32(k)), uint32(c.open))
+			stat = le.AppendUint32(le.AppendUint32(stat, uint32(c.all)), 0)
+		}
+	}
+	w.section(secStat, stat)
+	w.numbers(secRoff, w.roff)
+	w.numbers(secChg, w.chg)
+	w.section(secAddr4, sortRows(w.addr4, addr4Row))
+	w.section(secAddr6, sortRows(w.addr6, addr6Row))
+	w.section(secCIDR, sortRows(w.cidr, cidrRow))
+	w.hashes(secAtHash, secAtOff, w.byAddress)
+	w.hashes(secHash, secHoff, w.byHash)
+	w.section(secSums, w.out.blockSums())
+	w.foot.seedCheck = w.hash.check()
+	w.out.write(w.foot.append(nil, w.out.size))
+	return w.out.err
+}
+
+// section writes a whole section.
+func (w *segmentWriter) section(id uint32, b []byte) {
+	start := w.out.size
+	w.out.write(b)
+	w.end(id, start)
+}
+
+// end closes the section that began at start.
+func (w *segmentWriter) end(id uint32, start int) {
+	w.foot.sections = append(w.foot.sections, section{id, start, w.out.size - start, w.out.section.Sum64()})
+	w.out.align(8)
+	w.out.section.Reset()
+}
+
+func (w *segmentWriter) numbers(id uint32, ns []uint32) {
+	start := w.out.size
+	for _, n := range ns {
+		w.out.write(le.AppendUint32(w.rec[:0], n))
+	}
+	w.end(id, start)
+}
+
+// hashes writes a pair of sections, offsets first, sorted by hash.
+func (w *segmentWriter) hashes(idHash, idOff uint32, hs []hashed) {
+	hs = sortHashed(hs)
+	start := w.out.size
+	for _, h := range hs {
+		w.out.write(le.AppendUint32(w.rec[:0], h.ref))
+	}
+	w.end(idOff, start)
+	start = w.out.size
+	for _, h := range hs {
+		w.out.write(le.AppendUint64(w.rec[:0], h.hash))
+	}
+	w.end(idHash, start)
+}
+
+// sortHashed sorts by hash, equal ones by ref. Hashes are spread evenly: one
+// pass puts them into small buckets by their top bits, which are then sorted.
+// It may return other memory than hs.
+func sortHashed(hs []hashed) []hashed {
+	shift := uint(64)
+	for n := len(hs) / 8; n > 1; n /= 2 {
+		shift--
+	}
+	ends := make([]uint32, 1<<(64-shift))
+	for _, h := range hs {
+		ends[h.hash>>shift]++
+	}
+	sum := uint32(0)
+	for i, n := range ends {
+		ends[i] = sum
+		sum += n
+	}
+	out := make([]hashed, len(hs))
+	for _, h := range hs {
+		b := h.hash >> shift
+		out[ends[b]] = h
+		ends[b]++
+	}
+	start := uint32(0)
+	for _, end := range ends {
+		slices.SortFunc(out[start:end], func(a, b hashed) int {
+			if c := cmp.Compare(a.hash, b.hash); c != 0 {
+				return c
+			}
+			return cmp.Compare(a.ref, b.ref)
+		})
+		start = end
+	}
+	return out
+}
+
+// sortRows sorts rows of this size, as bytes.
+func sortRows(b []byte, size int) []byte {
+	n := len(b) / size
+	order := make([]uint32, n)
+	for i := range order {
+		order[i] = uint32(i)
+	}
+	row := func(i uint32) []byte { return b[int(i)*size : (int(i)+1)*size] }
+	slices.SortFunc(order, func(i, j uint32) int { return bytes.Compare(row(i), row(j)) })
+	out := make([]byte, 0, len(b))
+	for _, i := range order {
+		out = append(out, row(i)...)
+	}
+	return out
+}
+
+// sumWriter writes and keeps the checksums: of the whole, of the section and of
+// each block.
+type sumWriter struct {
+	w       io.Writer
+	size    int
+	err     error
+	section xxhash.Digest
+	whole   xxhash.Digest
+	block   []byte // the unfinished one
+	sums    []byte
+}
+
+func (w *sumWriter) write(b []byte) {
+	if w.err != nil {
+		return
+	}
+	if w.size == 0 {
+		w.section.Reset()
+		w.whole.Reset()
+	}
+	_, _ = w.section.Write(b)
+	w.size += len(b)
+	for len(b) > 0 {
+		n := min(len(b), blockSize-len(w.block))
+		w.block = append(w.block, b[:n]...)
+		b = b[n:]
+		if len(w.block) == blockSize {
+			w.flush()
+		}
+	}
+}
+
+// flush ends the block at hand.
+func (w *sumWriter) flush() {
+	w.sums = le.AppendUint64(w.sums, xxhash.Sum64(w.block))
+	_, _ = w.whole.Write(w.block)
+	if _, err := w.w.Write(w.block); err != nil && w.err == nil {
+		w.err = err
+	}
+	w.block = w.block[:0]
+}
+
+// align writes zeros up to a multiple of n.
+func (w *sumWriter) align(n int) {
+	var zeros [8]byte
+	w.write(zeros[:-w.size&(n-1)])
+}
+
+// blockSums ends the blocks here and returns their checksums. What is written
+// from now on is not covered by them.
+func (w *sumWriter) blockSums() []byte {
+	if len(w.block) > 0 {
+		w.flush()
+	}
+	return slices.Clone(w.sums)
+}
+
+// close writes what is left.
+func (w *sumWriter) close() error {
+	if len(w.block) > 0 {
+		w.flush()
+	}
+	return w.err
+}
+
+// writeSegment stores what fill writes as a new segment of the feed and returns
+// its reference. The object is durable when writeSegment returns.
+func (c *Corpus) writeSegment(ctx context.Context, feed string, version int64, vocab *vocabulary, n int,
+	fill func(w *segmentWriter) error) (SegmentRef, error) {
+	tail := make([]byte, 8)
+	_, _ = rand.Read(tail) // never fails
+	name := fmt.Sprintf("%08d-%s%s", version, hex.EncodeToString(tail), segExt)
+	ref := SegmentRef{Name: name, Key: segDir + feed + "/" + name}
+
+	r, pipe := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		buf := bufio.NewWriterSize(pipe, 256<<10)
+		w := newSegmentWriter(buf, c.hash, vocab, n)
+		err := fill(w)
+		if err == nil {
+			err = w.finish()
+		}
+		if err == nil {
+			err = errors.Join(w.out.close(), buf.Flush())
+		}
+		ref.Listings, ref.Open, ref.Bytes = w.foot.listings, w.foot.open, int64(w.out.size)
+		ref.Sum = fmt.Sprintf("%016x", w.out.whole.Sum64())
+		pipe.CloseWithError(err) // nil: the end of the file
+		done <- err
+	}()
+	_, err := c.store.Put(ctx, ref.Key, r, blob.Cond{IfAbsent: true})
+	r.CloseWithError(err)
+	if fillErr := <-done; fillErr != nil && err == nil {
+		err = fillErr
+	}
+	if err != nil {
+		return SegmentRef{}, fmt.Errorf("segment %s: %w", ref.Key, err)
+	}
+	return ref, nil
+}
