@@ -50,8 +50,9 @@ const (
 	housekeepEvery = time.Hour
 )
 
-// StopWithin is how long requests and runs under way may go on after Stop.
-const StopWithin = 10 * time.Second
+// StopWithin is how long requests and runs under way may go on after Stop, at
+// most: the process ends in time even where one of them cannot be ended.
+const StopWithin = 9500 * time.Millisecond
 
 // App is a running server.
 type App struct {
@@ -98,6 +99,7 @@ func (a *App) Start() {
 			a.failed <- fmt.Errorf("http server: %w", err)
 		}
 	}()
+	a.feeds.settingsMoved(a.ctx) // what the first runs go by
 	a.loops.Go(a.work)
 	a.loops.Go(a.watch)
 }
@@ -112,7 +114,7 @@ type readiness struct{ err error }
 
 func (a *App) setReady(err error) { a.ready.Store(readiness{err}) }
 
-// Stop ends within ten seconds: requests and runs under way may finish until
+// Stop ends within StopWithin: requests and runs under way may finish until
 // then. What a run did not commit by then is as if it had never begun.
 func (a *App) Stop() error {
 	ctx, done := context.WithTimeout(context.Background(), StopWithin)
@@ -175,7 +177,7 @@ func (a *App) watch() {
 			} else if changed {
 				said = ""
 			}
-			if (changed || a.feeds.settingsMoved(a.ctx)) && !a.cfg.Offline && a.Ready() == nil {
+			if moved := a.feeds.settingsMoved(a.ctx); (changed || moved) && !a.cfg.Offline && a.Ready() == nil {
 				a.sched.Tick(a.ctx, a.cfg.Feeds.Now())
 			}
 		}

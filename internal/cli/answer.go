@@ -117,7 +117,11 @@ func why(a *intel.Answer) string {
 			feeds = append(feeds, a.Listings[i].Feed)
 		}
 		slices.Sort(feeds)
-		return "no longer listed; was by " + strings.Join(slices.Compact(feeds), ", ")
+		by := strings.Join(slices.Compact(feeds), ", ")
+		if a.Found {
+			return "listed by " + by
+		}
+		return "no longer listed; was by " + by
 	}
 	return "no feed lists it"
 }

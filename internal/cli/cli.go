@@ -101,7 +101,7 @@ func (p *program) setUp(flags flagSet) error {
 	}
 	if err := p.cfg.Fill(flags, p.env.Environ, name, file); err != nil {
 		var v *config.ValueError
-		if errors.As(err, &v) && flags.Changed(v.Flag) {
+		if errors.As(err, &v) && v.Given {
 			return usageError("", "--%s: %s", v.Flag, v.Reason)
 		}
 		return configError(err, "")

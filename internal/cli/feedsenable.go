@@ -22,7 +22,7 @@ func (p *program) feedsEnableCmd() *cobra.Command {
 		Long: `Switches feeds on. A running server begins to pull them at once. A secret is read from a prompt, or from stdin where that
 is no terminal, never from the command line; it is kept in a file of mode 0600 beside the data. A variable EI_SECRET_<NAME>
 wins over it.`,
-		Example: "  elasticintel feeds enable urlhaus\n  elasticintel feeds enable threatfox --secret abuse-ch=-",
+		Example: "  elasticintel feeds enable urlhaus\n  elasticintel feeds enable threatfox --secret ABUSECH_AUTH_KEY=-",
 		Args:    args(1, -1, "feeds"), ValidArgsFunction: p.completeFeeds,
 		RunE: func(cmd *cobra.Command, ids []string) error { return p.enable(cmd.Context(), ids, secrets) },
 	}

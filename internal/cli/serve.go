@@ -61,7 +61,7 @@ func (p *program) serve(ctx context.Context) error {
 	p.talk.say("ElasticIntel %s serves %s on http://%s with %s. Ctrl-C stops it.", versionText(), p.cfg.Data, ln.Addr(), plural(len(x.catalogue.Current().All()), "feed"))
 	select {
 	case <-ctx.Done():
-		p.talk.say("Stopping; runs under way may finish for %d s.", int(app.StopWithin/time.Second))
+		p.talk.say("Stopping; runs under way may finish for %s.", span(app.StopWithin))
 	case err = <-a.Failed():
 	}
 	if err = errors.Join(err, a.Stop()); err != nil {

@@ -125,13 +125,15 @@ func Var(flag string) string {
 // file called name (nil = none). It also collects c.Secrets. Errors name the
 // variable or the file and key.
 func (c *Config) Fill(fs *pflag.FlagSet, environ []string, name string, file []byte) error {
+	given := map[string]bool{}
+	fs.Visit(func(f *pflag.Flag) { given[f.Name] = true })
 	env := c.readEnv(environ)
 	keys, err := c.decodeFile(name, file)
 	if err != nil {
 		return err
 	}
 	fs.VisitAll(func(f *pflag.Flag) {
-		if err != nil || f.Changed || f.Name == "help" || f.Name == "version" {
+		if err != nil || given[f.Name] || f.Name == "help" || f.Name == "version" {
 			return
 		}
 		if v, ok := env[Var(f.Name)]; ok && v != "" {
@@ -147,7 +149,11 @@ func (c *Config) Fill(fs *pflag.FlagSet, environ []string, name string, file []b
 	if err != nil {
 		return err
 	}
-	return c.check()
+	if bad := c.check(); bad != nil {
+		bad.Given = given[bad.Flag]
+		return bad
+	}
+	return nil
 }
 
 func (c *Config) readEnv(environ []string) map[string]string {
@@ -214,7 +220,7 @@ func (c *Config) hint(key string) string {
 }
 
 // check refuses values that no command could use.
-func (c *Config) check() error {
+func (c *Config) check() *ValueError {
 	for _, f := range []struct {
 		flag, value string
 		allowed     []string
@@ -241,7 +247,10 @@ func (c *Config) check() error {
 }
 
 // ValueError says that a setting has a value which it cannot have.
-type ValueError struct{ Flag, Reason string }
+type ValueError struct {
+	Flag, Reason string
+	Given        bool // on the command line, not by a variable or the file
+}
 
 // Error implements error.
 func (e *ValueError) Error() string {

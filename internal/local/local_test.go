@@ -15,18 +15,18 @@ import (
 func TestSecrets_VariableWinsOverFile(t *testing.T) {
 	root := t.TempDir()
 	s := NewSecrets(root, map[string]config.Secret{"ABUSE_CH": "from-env"})
-	for _, n := range []string{"abuse-ch", "otx"} {
+	for _, n := range []string{"abuse_ch", "otx"} {
 		if err := s.Set(n, config.Secret(" from-file\n")); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for name, want := range map[string]string{"abuse-ch": "from-env", "otx": "from-file", "none": ""} {
+	for name, want := range map[string]string{"abuse_ch": "from-env", "otx": "from-file", "none": ""} {
 		if got, ok := s.Get(name); got != want || ok != (want != "") {
 			t.Errorf("Get(%s) = %q, %v; want %q", name, got, ok, want)
 		}
 	}
 	names, err := s.Names()
-	if err != nil || strings.Join(names, " ") != "abuse-ch otx" {
+	if err != nil || strings.Join(names, " ") != "abuse_ch otx" {
 		t.Errorf("Names = %v, %v", names, err)
 	}
 }

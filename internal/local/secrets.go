@@ -32,17 +32,17 @@ func NewSecrets(root string, env map[string]config.Secret) *Secrets {
 
 const secretsDir = "secrets"
 
-var secretName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
+var secretName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,63}$`)
 
 // CheckSecretName says why a secret cannot have this name, or nil.
 func CheckSecretName(name string) error {
 	if !secretName.MatchString(name) {
-		return fmt.Errorf("secret name %q: want letters, digits, - and _ only, at most 64", name)
+		return fmt.Errorf("secret name %q: want letters, digits and _, a letter first, at most 64", name)
 	}
 	return nil
 }
 
-// SecretVar returns the variable that holds a secret: "abuse-ch" → "EI_SECRET_ABUSE_CH".
+// SecretVar returns the variable that holds a secret: "abuse_ch" → "EI_SECRET_ABUSE_CH".
 func SecretVar(name string) string { return config.Var("SECRET_" + name) }
 
 // Get returns a secret's text, or false where there is none.
