@@ -12,6 +12,8 @@ import (
 	"time"
 )
 
+const maxValidator = 1 << 10 // bytes of an ETag or Last-Modified
+
 // hop is one request on the way from the feed's URL to the answer.
 type hop struct {
 	url    *url.URL
@@ -152,8 +154,8 @@ func crossOrigin(h http.Header) http.Header {
 // receive judges the status and spools the body.
 func (c *Client) receive(ctx context.Context, cancel context.CancelCauseFunc, p *plan, h *hop, resp *http.Response, conditional bool) (*Result, *Error) {
 	res := &Result{
-		Status: resp.StatusCode, URL: p.show(h.url), ContentType: resp.Header.Get("Content-Type"),
-		ETag: resp.Header.Get("ETag"), LastModified: resp.Header.Get("Last-Modified"),
+		Status: resp.StatusCode, URL: p.show(h.url), ContentType: clean(p.redact(resp.Header.Get("Content-Type"))),
+		ETag: p.keepable(resp.Header.Get("ETag")), LastModified: p.keepable(resp.Header.Get("Last-Modified")),
 	}
 	switch resp.StatusCode {
 	case http.StatusOK, http.StatusCreated, http.StatusNonAuthoritativeInfo, http.StatusNoContent:
@@ -172,6 +174,15 @@ func (c *Client) receive(ctx context.Context, cancel context.CancelCauseFunc, p 
 		return nil, withStatus(e, resp)
 	}
 	return res, nil
+}
+
+// keepable is a validator, unless it is absurdly long or repeats a secret: it
+// will be stored.
+func (p *plan) keepable(v string) string {
+	if len(v) > maxValidator || p.redact(v) != v {
+		return ""
+	}
+	return v
 }
 
 func withStatus(e *Error, resp *http.Response) *Error {

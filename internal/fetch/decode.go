@@ -22,14 +22,13 @@ const (
 // entry the only file, else the largest that is not documentation. Nothing is
 // written to the disk.
 //
-// Every error, also of the reader, is an *Error, except those of f itself.
-// Closing the reader frees its memory and leaves f open; f must not be used
-// otherwise before.
+// Every error, also of the reader, is an *Error. Closing the reader frees its
+// memory and leaves f open; f must not be used otherwise before.
 func Decode(f io.ReadSeeker, entry string, lim Limits) (io.ReadCloser, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, sourceError(err)
 	}
-	d := &decoder{src: f, entry: entry, lim: lim.withDefaults(), in: &countReader{r: f}}
+	d := &decoder{src: f, entry: entry, lim: lim.withDefaults(), in: &countReader{r: fileReader{f}}}
 	d.cur = bufio.NewReaderSize(d.in, bufferSize)
 	if err := d.unpack(); err != nil {
 		d.Close()
@@ -68,7 +67,7 @@ func (d *decoder) unpack() error {
 	for depth := 0; ; depth++ {
 		head, err := d.cur.Peek(probeSize)
 		if err != nil && err != io.EOF {
-			return sourceError(err)
+			return err
 		}
 		format := sniff(head)
 		switch {
@@ -138,12 +137,20 @@ func (s seekReaderAt) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// sourceError is for errors of the file being unpacked.
-func sourceError(err error) error {
+// fileReader marks the errors of the file that is unpacked.
+type fileReader struct{ f io.Reader }
+
+func (r fileReader) Read(p []byte) (int, error) {
+	n, err := r.f.Read(p)
+	if err != nil && err != io.EOF {
+		err = sourceError(err)
+	}
+	return n, err
+}
+
+func sourceError(err error) *Error {
 	if own, ok := errors.AsType[*Error](err); ok {
 		return own
 	}
-	e := diskError(err)
-	e.Detail = "the download could not be read back from the disk: " + clean(err.Error())
-	return e
+	return &Error{Code: CodeDisk, Detail: "the download could not be read back from the disk: " + clean(err.Error()), Err: err}
 }

@@ -116,6 +116,9 @@ func classify(ctx context.Context, err error) *Error {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return &Error{Code: CodeTimeout, Detail: "the time given for the download ran out", Err: context.DeadlineExceeded}
 	}
+	if text := err.Error(); strings.Contains(text, "headers exceeded") || strings.Contains(text, "header list larger") {
+		return fail(CodeTooLarge, "the header of the answer is larger than the %d bytes allowed", maxHeader)
+	}
 	for _, f := range []func(error) *Error{classifyDNS, classifyTLS, classifyConn} {
 		if e := f(err); e != nil {
 			return e

@@ -13,12 +13,14 @@ type special struct {
 }
 
 // specials4 is the IANA IPv4 Special-Purpose Address Registry (RFC 6890 and
-// later), multicast (RFC 5771) and class E. Read-only.
+// later), multicast (RFC 5771), class E, and the one public address under which
+// a cloud serves its own machines. Read-only.
 var specials4 = []special{
 	{netip.MustParsePrefix("0.0.0.0/8"), "this network"},
 	{netip.MustParsePrefix("10.0.0.0/8"), "private"},
 	{netip.MustParsePrefix("100.64.0.0/10"), "shared address space of carriers"},
 	{netip.MustParsePrefix("127.0.0.0/8"), "loopback"},
+	{netip.MustParsePrefix("168.63.129.16/32"), "the platform service of Azure"},
 	{netip.MustParsePrefix("169.254.0.0/16"), "link-local"},
 	{netip.MustParsePrefix("172.16.0.0/12"), "private"},
 	{netip.MustParsePrefix("192.0.0.0/24"), "IETF protocol assignments"},

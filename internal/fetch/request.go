@@ -34,9 +34,9 @@ type Result struct {
 	NotModified  bool   // 304: Body is nil
 	Status       int    // HTTP status, 200 … 204 or 304
 	URL          string // where the answer came from in the end, redacted
-	ETag         string // as sent; keep it with LastModified and URL for the next Request
+	ETag         string // as sent; keep it with LastModified and URL for the next Request. Empty if it repeats a secret
 	LastModified string
-	ContentType  string
+	ContentType  string   // as sent, shortened and redacted
 	Bytes        int64    // length of Body
 	SHA256       string   // of Body, lower-case hex
 	Body         *os.File // the body without its Content-Encoding, at offset 0, mode 0600

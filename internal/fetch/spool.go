@@ -104,11 +104,20 @@ type wireReader struct {
 }
 
 func (w *wireReader) Read(p []byte) (int, error) {
-	n, err := w.r.Read(p)
-	if total := w.n.Add(int64(n)); total > w.most {
-		return n, fail(CodeTooLarge, "the body is larger than the %d bytes allowed", w.most)
+	left := w.most - w.n.Load()
+	if left < 0 { // and stays so: buffers above go on reading as long as bytes come
+		return 0, w.tooLarge()
+	}
+	n, err := w.r.Read(p[:min(int64(len(p)), left+1)])
+	w.n.Add(int64(n))
+	if int64(n) > left {
+		return int(left), w.tooLarge()
 	}
 	return n, err
+}
+
+func (w *wireReader) tooLarge() *Error {
+	return fail(CodeTooLarge, "the body is larger than the %d bytes allowed", w.most)
 }
 
 // watchRate cancels the download when a whole window brought less than the

@@ -35,7 +35,7 @@ func (r *countReaderAt) ReadAt(p []byte, off int64) (int, error) {
 		r.left = max(r.left-int64(n), 0)
 	}
 	if err != nil && err != io.EOF {
-		r.c.err = err
+		r.c.err = sourceError(err)
 	}
 	return n, err
 }
@@ -50,7 +50,7 @@ func openZip(at io.ReaderAt, size int64, in *countReader, entry string, lim Limi
 	case errors.Is(err, errDirectory), err == nil && len(z.File) > lim.MaxEntries:
 		return nil, fail(CodeTooLarge, "the zip archive has more than %d entries", lim.MaxEntries)
 	case in.err != nil:
-		return nil, sourceError(in.err)
+		return nil, in.err
 	case err != nil && !errors.Is(err, zip.ErrInsecurePath): // names are never used as paths
 		return nil, fail(CodeCorrupt, "the zip archive is damaged or cut short: %s", clean(err.Error()))
 	}

@@ -153,7 +153,7 @@ func TestFaults(t *testing.T) {
 			cancel()
 			ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
 		case Endless:
-			endless(t, ctx, s.URL(path))
+			readEndless(t, ctx, s.URL(path))
 			cancel()
 			continue
 		}
@@ -168,7 +168,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-func endless(t *testing.T, ctx context.Context, u string) {
+func readEndless(t *testing.T, ctx context.Context, u string) {
 	t.Helper()
 	tr := &http.Transport{DisableKeepAlives: true}
 	req, err := http.NewRequestWithContext(ctx, "GET", u, nil)
@@ -331,5 +331,25 @@ func TestLog(t *testing.T) {
 	a := s.Log("/a")[0]
 	if a.Query.Get("key") != "1" || a.Header.Get("X-Test") != "yes" || a.Bytes != 3 || a.String() != "GET /a 200 " {
 		t.Errorf("%+v", a)
+	}
+}
+
+func TestRedirectAndWait(t *testing.T) {
+	s := Start(t)
+	s.Redirect("/a", 307, "/b")
+	waited := make(chan error, 1)
+	go func() { waited <- s.Wait(t.Context(), "/a", 2) }()
+	for range 2 {
+		if resp, _, err := get(t, t.Context(), s.URL("/a"), nil); err != nil || resp.StatusCode != 307 || resp.Header.Get("Location") != "/b" {
+			t.Fatal(resp, err)
+		}
+	}
+	if err := <-waited; err != nil || s.Hits("/a") != 2 {
+		t.Error(err, s.Hits("/a"))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Wait(ctx, "/a", 3); !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }

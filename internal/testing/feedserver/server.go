@@ -7,6 +7,7 @@ package feedserver
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -38,6 +39,8 @@ type Server struct {
 	mounts []mount
 	faults map[string]*failing
 	log    []Request
+	hits   map[string]int // requests that arrived, answered or not
+	hit    chan struct{}  // closed and made anew at each
 }
 
 // doc is what stands at a path.
@@ -46,6 +49,8 @@ type doc struct {
 	header   http.Header
 	etag     string
 	modified time.Time
+	redirect int    // status of a redirect, or 0
+	location string // of it
 }
 
 // Request is a line of the log.
@@ -64,7 +69,7 @@ type Request struct {
 
 // New makes a server that does not listen yet; see Serve, and Start for most tests.
 func New() *Server {
-	s := &Server{docs: map[string]*doc{}, faults: map[string]*failing{}, done: make(chan struct{}), scheme: "http"}
+	s := &Server{docs: map[string]*doc{}, faults: map[string]*failing{}, hits: map[string]int{}, hit: make(chan struct{}), done: make(chan struct{}), scheme: "http"}
 	s.http.Handler = s
 	s.http.ErrorLog = discardLog()
 	return s
@@ -174,6 +179,13 @@ func etagOf(body []byte) string {
 	return `"` + hex.EncodeToString(sum[:8]) + `"`
 }
 
+// Redirect makes path answer with a redirect of that status to a location.
+func (s *Server) Redirect(path string, status int, location string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.docs[path] = &doc{redirect: status, location: location}
+}
+
 // Remove takes a path away: 404.
 func (s *Server) Remove(path string) {
 	s.mu.Lock()
@@ -242,11 +254,44 @@ func (s *Server) Count(path string, status int) int {
 	return n
 }
 
+// Hits is how many requests for path arrived, also those not answered yet.
+func (s *Server) Hits(path string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.hits[path]
+}
+
+// Wait waits until n requests for path arrived.
+func (s *Server) Wait(ctx context.Context, path string, n int) error {
+	for {
+		s.mu.Lock()
+		hits, hit := s.hits[path], s.hit
+		s.mu.Unlock()
+		if hits >= n {
+			return nil
+		}
+		select {
+		case <-hit:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (s *Server) arrived(path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hits[path]++
+	close(s.hit)
+	s.hit = make(chan struct{})
+}
+
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.serve.Add(1)
 	defer s.serve.Done()
 	body, _ := io.ReadAll(io.LimitReader(r.Body, 64<<10)) // a broken one is logged as far as it came
+	s.arrived(r.URL.Path)
 	fault := s.nextFault(r.URL.Path)
 	rec := &recorder{ResponseWriter: w, req: Request{
 		Method: r.Method, Path: r.URL.Path, Query: r.URL.Query(), Header: r.Header.Clone(),
@@ -273,6 +318,11 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 		http.NotFound(w, r)
+		return
+	}
+	if d.redirect != 0 {
+		w.Header()["Location"] = []string{d.location}
+		w.WriteHeader(d.redirect)
 		return
 	}
 	h := w.Header()
