@@ -74,7 +74,7 @@ type api struct {
 	hosts   map[string]bool
 	bulk    chan struct{} // one token a bulk request
 	metrics *meter
-	buf     buffers
+	mem     memories
 	fixed   http.Header // of every answer; its values are shared, never changed
 	idHead  string      // of request ids: random per process
 	idTail  atomic.Uint64

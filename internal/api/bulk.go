@@ -63,9 +63,12 @@ func tooLarge(limit int64) error {
 
 // answerAll streams the answers to all values.
 func (a *api) answerAll(ctx context.Context, c *call, values *spool, o lookup.Options) error {
-	mem := a.buf.get()
-	s := &stream{c: c, buf: *mem, lines: c.accept == typeNDJSON}
-	defer func() { a.buf.put(mem, s.buf) }()
+	m := a.mem.get()
+	s := &stream{c: c, buf: m.buf, lines: c.accept == typeNDJSON}
+	defer func() {
+		m.buf = s.buf
+		a.mem.put(m)
+	}()
 	s.open()
 	err := a.Lookup.Answers(ctx, values.next, o, func(ans *intel.Answer) error {
 		a.metrics.looked(viaBulk, ans)

@@ -209,10 +209,10 @@ func (b neverEnding) Read(p []byte) (int, error) {
 func TestBulk_spoolsToAFile(t *testing.T) {
 	dir := t.TempDir()
 	f := newFixture(t, func(c *Config) { c.Limits.TempDir = dir })
-	const n = 30_000
+	const n = 2_000
 	var body strings.Builder
 	for i := range n {
-		fmt.Fprintf(&body, "http://host%d.example/%s\n", i, strings.Repeat("p", 60))
+		fmt.Fprintf(&body, "http://host%d.example/%s\n", i, strings.Repeat("p", 1000))
 	}
 	seen := atomic.Bool{}
 	f.engine.Fail = func(intel.Question) error {

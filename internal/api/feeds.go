@@ -60,7 +60,7 @@ func (a *api) run(c *call) error {
 	if err != nil {
 		return err
 	}
-	body, err := encode(run)
+	body, err := appendJSON(nil, run)
 	if err != nil {
 		return err
 	}

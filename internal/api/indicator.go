@@ -14,29 +14,32 @@ func (a *api) indicator(c *call) error {
 	if err != nil {
 		return err
 	}
-	ans, err := a.ask(c, o)
-	if err != nil {
-		return err
-	}
-	buf := a.buf.get()
-	body := append(appendAnswer(*buf, &ans, o), '\n')
-	c.sendTagged(typeJSON, body)
-	a.buf.put(buf, body)
-	return nil
+	return a.ask(c, o, func(b []byte, ans *intel.Answer) ([]byte, error) {
+		return append(appendAnswer(b, ans, o), '\n'), nil
+	})
 }
 
-// ask looks up the value in the path. An unusable value is a fault here: there
-// is nothing else to answer.
-func (a *api) ask(c *call, o lookup.Options) (intel.Answer, error) {
-	ans, err := a.Lookup.Answer(c.r.Context(), c.r.PathValue("value"), o)
-	if err != nil {
-		return ans, err
+// writer appends what is sent of an answer, with a newline.
+type writer func(b []byte, ans *intel.Answer) ([]byte, error)
+
+// ask looks up the value in the path and sends what write makes of the answer.
+// An unusable value is a fault here: there is nothing else to answer.
+func (a *api) ask(c *call, o lookup.Options, write writer) error {
+	m := a.mem.get()
+	defer a.mem.put(m)
+	ans := &m.answer
+	if err := a.Lookup.AnswerInto(c.r.Context(), c.r.PathValue("value"), o, ans); err != nil {
+		return err
 	}
-	a.metrics.looked(viaSingle, &ans)
+	a.metrics.looked(viaSingle, ans)
 	if ans.Error != nil {
-		return ans, &fault{is: errValue, code: ans.Error.Code, detail: fmt.Sprintf("%.200q: %s", ans.Value, ans.Error.Detail)}
+		return &fault{is: errValue, code: ans.Error.Code, detail: fmt.Sprintf("%.200q: %s", ans.Value, ans.Error.Detail)}
 	}
-	return ans, nil
+	var err error
+	if m.buf, err = write(m.buf, ans); err == nil {
+		c.sendTagged(typeJSON, m.buf)
+	}
+	return err
 }
 
 func appendAnswer(b []byte, a *intel.Answer, o lookup.Options) []byte {
@@ -61,15 +64,9 @@ func legacyKinds(name string) (intel.KindSet, error) {
 
 // legacy serves GET /iocs/search/{type}/{value}.
 func (a *api) legacy(c *call) error {
-	ans, err := a.askLegacy(c, false)
-	if err != nil {
-		return err
-	}
-	buf := a.buf.get()
-	body := append(ans.AppendJSON(*buf), '\n')
-	c.sendTagged(typeJSON, body)
-	a.buf.put(buf, body)
-	return nil
+	return a.askLegacy(c, false, func(b []byte, ans *intel.Answer) ([]byte, error) {
+		return append(ans.AppendJSON(b), '\n'), nil
+	})
 }
 
 // Hits is the short answer of the 2018 system's routes.
@@ -82,22 +79,20 @@ type Hits struct {
 
 // legacySummary serves GET /iocs/search/{type}/{value}/summary.
 func (a *api) legacySummary(c *call) error {
-	ans, err := a.askLegacy(c, true)
+	return a.askLegacy(c, true, func(b []byte, ans *intel.Answer) ([]byte, error) {
+		return appendJSON(b, Hits{Value: ans.Value, Found: ans.Found, Hits: len(ans.Listings), Sources: lookup.Feeds(ans)})
+	})
+}
+
+func (a *api) askLegacy(c *call, summary bool, write writer) error {
+	kinds, err := legacyKinds(strings.ToLower(c.r.PathValue("type")))
 	if err != nil {
 		return err
 	}
-	return c.sendJSON(Hits{Value: ans.Value, Found: ans.Found, Hits: len(ans.Listings), Sources: lookup.Feeds(&ans)})
-}
-
-func (a *api) askLegacy(c *call, summary bool) (intel.Answer, error) {
-	kinds, err := legacyKinds(strings.ToLower(c.r.PathValue("type")))
-	if err != nil {
-		return intel.Answer{}, err
-	}
 	o, err := c.options(a.Now())
 	if err != nil {
-		return intel.Answer{}, err
+		return err
 	}
 	o.Kinds, o.Summary = kinds, summary
-	return a.ask(c, o)
+	return a.ask(c, o, write)
 }

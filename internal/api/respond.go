@@ -9,27 +9,36 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/elasticintel/elasticintel/internal/intel"
 )
 
-// maxKept is the size up to which a buffer is kept for the next request.
-const maxKept = 256 << 10
+// Sizes up to which memory is kept for the next request.
+const (
+	maxKept     = 256 << 10 // bytes
+	maxListings = 256
+)
 
-// buffers are memory for answers, used again.
-type buffers struct{ pool sync.Pool }
-
-func (p *buffers) get() *[]byte {
-	if b, ok := p.pool.Get().(*[]byte); ok {
-		return b
-	}
-	b := make([]byte, 0, 8<<10)
-	return &b
+// memory is what an answer is made in, used again.
+type memory struct {
+	buf    []byte
+	answer intel.Answer
 }
 
-// put takes back a buffer whose content nobody reads any more.
-func (p *buffers) put(b *[]byte, used []byte) {
-	if cap(used) <= maxKept {
-		*b = used[:0]
-		p.pool.Put(b)
+type memories struct{ pool sync.Pool }
+
+func (p *memories) get() *memory {
+	if m, ok := p.pool.Get().(*memory); ok {
+		return m
+	}
+	return &memory{buf: make([]byte, 0, 8<<10)}
+}
+
+// put takes back memory whose content nobody reads any more.
+func (p *memories) put(m *memory) {
+	if cap(m.buf) <= maxKept && cap(m.answer.Listings) <= maxListings {
+		m.buf = m.buf[:0]
+		p.pool.Put(m)
 	}
 }
 
@@ -75,7 +84,7 @@ func matches(header []string, tag string) bool {
 
 // sendJSON answers a GET with the JSON of v.
 func (c *call) sendJSON(v any) error {
-	body, err := encode(v)
+	body, err := appendJSON(nil, v)
 	if err != nil {
 		return err
 	}
@@ -83,10 +92,10 @@ func (c *call) sendJSON(v any) error {
 	return nil
 }
 
-// encode writes v as JSON and a newline; < > & stay as they are.
-func encode(v any) ([]byte, error) {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
+// appendJSON appends the JSON of v and a newline; < > & stay as they are.
+func appendJSON(b []byte, v any) ([]byte, error) {
+	buf := bytes.NewBuffer(b)
+	enc := json.NewEncoder(buf)
 	enc.SetEscapeHTML(false)
 	err := enc.Encode(v)
 	return buf.Bytes(), err

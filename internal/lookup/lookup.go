@@ -53,6 +53,12 @@ func (s *Service) Answer(ctx context.Context, value string, o Options) (intel.An
 	return a, err
 }
 
+// AnswerInto is Answer into a, whose Listings' memory is used again: for callers
+// that are through with one answer before they ask for the next.
+func (s *Service) AnswerInto(ctx context.Context, value string, o Options, a *intel.Answer) error {
+	return s.answer(ctx, value, o, a.Listings, a)
+}
+
 // Stats counts what the engine holds now.
 func (s *Service) Stats(ctx context.Context) (intel.Stats, error) {
 	st, err := s.engine.Stats(ctx)
