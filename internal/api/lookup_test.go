@@ -43,7 +43,10 @@ func TestIndicator(t *testing.T) {
 	}
 	f.want(f.get("/api/v1/indicators/not%20an%20indicator"), 400, "not_an_indicator")
 	f.want(f.get("/api/v1/indicators/%20"), 400, "empty")
-	f.want(f.get("/api/v1/indicators/0.0.0.0/1"), 400, "too_wide")
+	f.want(f.get("/api/v1/indicators/0.0.0.0/0"), 400, "invalid")
+	f.engine.Fail = func(intel.Question) error { return &intel.ValueError{Code: "too_many", Reason: "more than 5 inside"} }
+	f.want(f.get("/api/v1/indicators/0.0.0.0/1"), 400, "too_many")
+	f.engine.Fail = nil
 	f.want(f.get("/api/v1/indicators/"+strings.Repeat("a", 9000)), 400, "too_long")
 }
 

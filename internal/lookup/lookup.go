@@ -16,8 +16,10 @@ import (
 type Engine interface {
 	// Find appends to dst every listing that q asks for, in any order, as things
 	// stood at the instant at (zero: now). Listings that began after at are left
-	// out. Safe for concurrent use. An error means that the answer is not known;
-	// it is worth a retry.
+	// out. Safe for concurrent use. An answer must fit into memory: a network
+	// that has more members than the engine allows gives an error that wraps an
+	// *intel.ValueError, whose code and reason the asker is told. Any other error
+	// means that the answer is not known now; it is worth a retry.
 	Find(ctx context.Context, q intel.Question, at time.Time, dst []intel.Listing) ([]intel.Listing, error)
 	// Stats counts what is listed now.
 	Stats(ctx context.Context) (intel.Stats, error)
@@ -81,10 +83,15 @@ func (s *Service) answer(ctx context.Context, value string, o Options, dst []int
 // find asks the engine and puts the answer together.
 func (s *Service) find(ctx context.Context, value string, q intel.Question, o Options, dst []intel.Listing, a *intel.Answer) error {
 	found, err := s.engine.Find(ctx, q, o.AsOf, dst[:0])
-	if err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
+	var refused *intel.ValueError
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.As(err, &refused):
+		unusable(a, value, &intel.AnswerError{Code: refused.Code, Detail: refused.Reason})
+		return nil
+	default:
 		return fmt.Errorf("%w: look up %s %.200q: %w", ErrEngine, q.Indicator.Kind, q.Indicator.Value, err)
 	}
 	if found == nil {
@@ -113,16 +120,6 @@ func (s *Service) find(ctx context.Context, value string, q intel.Question, o Op
 	return nil
 }
 
-// CodeTooWide is the code of a network whose members would be too many for one answer.
-const CodeTooWide = "too_wide"
-
-// The widest networks that are looked up: everything listed inside one is in its
-// answer, and an answer must fit into memory.
-const (
-	widest4 = 8
-	widest6 = 16
-)
-
 // identify finds out what a value is.
 func identify(value string, kinds intel.KindSet) (intel.Indicator, *intel.AnswerError) {
 	if kinds == 0 {
@@ -130,28 +127,13 @@ func identify(value string, kinds intel.KindSet) (intel.Indicator, *intel.Answer
 	}
 	ind, err := intel.Parse(value, kinds)
 	if err == nil {
-		return ind, tooWide(ind)
+		return ind, nil
 	}
 	var ve *intel.ValueError
 	if errors.As(err, &ve) {
 		return ind, &intel.AnswerError{Code: ve.Code, Detail: ve.Reason}
 	}
 	return ind, &intel.AnswerError{Code: intel.CodeInvalid, Detail: err.Error()}
-}
-
-func tooWide(ind intel.Indicator) *intel.AnswerError {
-	if ind.Kind != intel.CIDR {
-		return nil
-	}
-	p, ok := ind.Prefix()
-	least := widest6
-	if p.Addr().Is4() {
-		least = widest4
-	}
-	if !ok || p.Bits() >= least {
-		return nil
-	}
-	return &intel.AnswerError{Code: CodeTooWide, Detail: fmt.Sprintf("a network this wide is not looked up: /%d at least; ask for its parts", least)}
 }
 
 func anyOpen(ls []intel.Listing) bool {
