@@ -30,34 +30,25 @@ var toASCII = idna.New(
 	idna.VerifyDNSLength(false),
 )
 
-// domainToASCII maps a host name to lower-case A-labels. An ASCII name without
-// A-labels is only lower-cased, as the standard says.
+// domainToASCII maps a host name to lower-case A-labels. A name in ASCII is only
+// lower-cased. The standard would refuse A-labels that stand for what IDNA does
+// not allow, such as zero-width joiners; DNS does not, phishers register them by
+// the hundred, and feeds list them.
 func domainToASCII(s string) (string, error) {
-	ascii, ace := true, false
 	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			ascii = false
+		if s[i] < utf8.RuneSelf {
+			continue
 		}
-		if (i == 0 || s[i-1] == '.') && hasACE(s[i:]) {
-			ace = true
+		if len(s) > maxIDN {
+			return "", errors.New("too long")
 		}
+		return toASCII.ToASCII(s)
 	}
-	if ascii && !ace {
-		return strings.ToLower(s), nil
-	}
-	if len(s) > maxIDN {
-		return "", errors.New("too long")
-	}
-	return toASCII.ToASCII(s)
+	return strings.ToLower(s), nil
 }
 
-// hasACE says whether a label starts as an A-label does.
-func hasACE(s string) bool {
-	return len(s) >= 4 && s[0]|0x20 == 'x' && s[1]|0x20 == 'n' && s[2] == '-' && s[3] == '-'
-}
-
-// plainDomain says whether s is a canonical domain for certain: ASCII without
-// A-labels that keeps every rule of checkDomain.
+// plainDomain says whether s is a canonical domain for certain: it keeps every
+// rule of checkDomain.
 func plainDomain(s string) bool {
 	if len(s) > maxDomain {
 		return false
@@ -69,7 +60,7 @@ func plainDomain(s string) bool {
 		case className:
 			name = true
 		case classDot:
-			if i == start || i-start > maxLabel || hasACE(s[start:i]) {
+			if i == start || i-start > maxLabel {
 				return false
 			}
 			start, name = i+1, false
@@ -78,7 +69,7 @@ func plainDomain(s string) bool {
 		}
 	}
 	last := s[start:]
-	return start > 0 && name && len(last) <= maxLabel && !hasACE(last) && !strings.HasPrefix(last, "0x")
+	return start > 0 && name && len(last) <= maxLabel && !strings.HasPrefix(last, "0x")
 }
 
 // Classes of bytes in a canonical domain.

@@ -98,7 +98,7 @@ func TestReasonsNameTheRule(t *testing.T) {
 		"intranet":              "single word",
 		"evil.example:80":       "port",
 		"file:///x":             "file URL",
-		"xn--a.example":         "international",
+		"xn--ü.example":         "international",
 		"md5:00":                "32 hex digits",
 		strings.Repeat("0", 33): "33 hex digits",
 		"a@b":                   "domain of the mail address",
