@@ -124,6 +124,16 @@ func (s Script) Do(ctx context.Context, r *ingest.Runner, step int) (intel.Run, 
 	return run, s.odd(step, run)
 }
 
-func (s Script) odd(step int, run intel.Run) error {
-	return fmt.Errorf("feed %s step %d: %s %s: %s", s.Feed, step, run.Status, run.Code, run.Reason)
+// OddError says that a step ended in a way that it should not have. Its run is
+// recorded all the same.
+type OddError struct {
+	Step int
+	Run  intel.Run
 }
+
+// Error names feed, step and outcome.
+func (e *OddError) Error() string {
+	return fmt.Sprintf("feed %s step %d: %s %s: %s", e.Run.Feed, e.Step, e.Run.Status, e.Run.Code, e.Run.Reason)
+}
+
+func (s Script) odd(step int, run intel.Run) error { return &OddError{step, run} }
