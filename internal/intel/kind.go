@@ -92,7 +92,7 @@ func (s KindSet) String() string {
 }
 
 // setNames are the names a feed definition may use for indicator_type beyond the
-// kinds' own: those of the 2018 feed format, and "auto".
+// kinds' own: those of the 2018 feed format, and "auto". Read-only.
 var setNames = map[string]KindSet{
 	"auto":      AnyKind,
 	"ipaddress": Address,
