@@ -295,14 +295,14 @@ func noise(n int) string {
 
 // TestBombs: what unpacks to far more than it is ends early, in bounded memory.
 func TestBombs(t *testing.T) {
-	zeros := strings.Repeat("\x00", 128<<20)
+	zeros := strings.Repeat("\x00", 64<<20)
 	gz := pack(t, formatGzip, zeros)
 	bombs := map[string]string{
 		"gzip":           gz,
 		"gzip members":   strings.Repeat(pack(t, formatGzip, zeros[:8<<20]), 50),
 		"zstd":           pack(t, formatZstd, zeros),
 		"bzip2":          unbase64(t, bzip2Bomb),
-		"xz":             pack(t, formatXz, zeros[:24<<20]),
+		"xz":             pack(t, formatXz, zeros[:8<<20]),
 		"zip":            pack(t, formatZip, zeros),
 		"gzip in gzip":   pack(t, formatGzip, gz),
 		"gzip in zip":    pack(t, formatZip, gz),

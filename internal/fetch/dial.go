@@ -14,6 +14,7 @@ import (
 )
 
 const (
+	lookupTime    = 30 * time.Second // for one name, with all that the resolver tries
 	connectTime   = 10 * time.Second // for one address
 	handshakeTime = 15 * time.Second
 	headerTime    = 60 * time.Second // from the request to the end of the response header
@@ -114,10 +115,12 @@ func (d *dialer) resolve(ctx context.Context, host string) ([]netip.Addr, error)
 	if numericHost(host) {
 		return nil, fail(CodeURL, "the host %s is a number that is no valid IP address; write it as a plain dotted IPv4 address", printable(host))
 	}
-	ips, err := d.resolver.LookupNetIP(ctx, "ip", host)
+	short, cancel := context.WithTimeout(ctx, lookupTime)
+	defer cancel()
+	ips, err := d.resolver.LookupNetIP(short, "ip", host)
 	if err != nil {
 		if _, ok := errors.AsType[*net.DNSError](err); !ok && ctx.Err() == nil {
-			err = &net.DNSError{Err: "failed", Name: host}
+			err = &net.DNSError{Err: "failed", Name: host, IsTimeout: short.Err() != nil}
 		}
 		return nil, err
 	}

@@ -180,7 +180,7 @@ func classifyConn(err error) *Error {
 		return with(passing(CodeTruncated, "the body ended before its declared end"))
 	case errors.Is(err, io.EOF), hasErrno, errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe),
 		strings.Contains(text, "stream error"), strings.Contains(text, "server closed"),
-		strings.Contains(text, "GOAWAY"), strings.Contains(text, "transport connection broken"):
+		strings.Contains(text, "GOAWAY"):
 		e := with(passing(CodeReset, "the connection broke"))
 		if hasErrno {
 			e.Detail += ": " + errno.Error()
