@@ -41,6 +41,7 @@ func (a *App) loadStarter(ctx context.Context) error {
 		group.Go(func() error {
 			n, err := a.starter(ctx, d, s)
 			if n > 0 {
+				a.refresh() // answers from it need not wait for the others
 				loaded.Add(1)
 				listings.Add(int64(n))
 			}

@@ -18,6 +18,10 @@ type bars struct {
 	last  time.Time
 }
 
+// maxBars keeps the bars on the screen: what has scrolled off it cannot be
+// drawn over.
+const maxBars = 12
+
 // progress takes note of how far a feed is, and draws at most ten times a second.
 func (t *talk) progress(p feed.Progress, now time.Time) {
 	t.mu.Lock()
@@ -65,9 +69,12 @@ func (b *bars) draw(w io.Writer, width int) {
 	if !b.on {
 		return
 	}
-	for _, p := range b.rows {
+	for i, p := range b.rows {
+		if b.drawn++; b.drawn > maxBars {
+			fmt.Fprintf(w, "  … and %d more\n", len(b.rows)-i)
+			return
+		}
 		fmt.Fprintln(w, barLine(p, width))
-		b.drawn++
 	}
 }
 
@@ -79,9 +86,11 @@ func barLine(p feed.Progress, width int) string {
 	case p.Total > 0:
 		n := int(min(cells, cells*p.Done/p.Total))
 		head += fmt.Sprintf("%s%s %3d%%", strings.Repeat("█", n), strings.Repeat("░", cells-n), min(100, 100*p.Done/p.Total))
+	case p.Done == 0:
+		head += "…"
 	case p.Phase == "fetch", p.Phase == "copy":
 		head += bytesText(p.Done)
-	case p.Done > 0:
+	default:
 		head += thousands(int(p.Done))
 	}
 	if r := []rune(head); len(r) >= width && width > 1 {

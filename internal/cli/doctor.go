@@ -217,17 +217,21 @@ func (p *program) checkFeeds(ctx context.Context, f *local.Folder, add addFindin
 		add("feeds", levelFail, "`elasticintel verify` says more", "%v", err)
 		return
 	}
-	p.checkViews(views, add)
+	p.checkViews(c.Current(), views, add)
 }
 
-func (p *program) checkViews(views []feed.View, add addFinding) {
-	good := 0
+func (p *program) checkViews(c *feed.Catalogue, views []feed.View, add addFinding) {
+	good, enabled := 0, 0
 	for i := range views {
 		v := &views[i]
 		check := "feed " + v.ID
+		if v.Enabled {
+			enabled++
+		}
 		switch {
 		case v.State.Status == feed.StatusWaitingForKey:
-			add(check, levelWarn, "`elasticintel feeds enable "+v.ID+" --secret NAME=-`, or disable it", "waits for its key")
+			secret := c.Get(v.ID).Auth.Secret
+			add(check, levelWarn, "`elasticintel feeds enable "+v.ID+" --secret "+secret+"=-`, or disable it", "waits for its key %s", secret)
 		case v.State.Quarantined != "":
 			add(check, levelWarn, "`elasticintel feeds runs "+v.ID+"`, then `feeds approve` or `feeds reject`", "run %s is held back", v.State.Quarantined)
 		case v.State.Status == feed.StatusFailed:
@@ -238,7 +242,11 @@ func (p *program) checkViews(views []feed.View, add addFinding) {
 			good++
 		}
 	}
-	add("feeds", levelOK, "", "%s of %d are well", plural(good, "feed"), len(views))
+	level, fix := levelOK, ""
+	if good == 0 && enabled > 0 {
+		level, fix = levelWarn, "`elasticintel ingest --all` pulls them; is there a way to the Internet?"
+	}
+	add("feeds", level, fix, "%d of %s had a good last run", good, plural(enabled, "enabled feed"))
 }
 
 func (p *program) checkSecrets(add addFinding) {

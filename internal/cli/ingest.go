@@ -138,7 +138,7 @@ func (p *program) runJobs(ctx context.Context, x *parts, jobs []feed.Job) ([]int
 			if told {
 				return nil
 			}
-			return list.add(&run)
+			return errors.Join(list.add(&run), p.out.flush())
 		})
 	}
 	err := group.Wait()

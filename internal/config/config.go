@@ -34,7 +34,7 @@ type Config struct {
 // Default returns the settings of a fresh machine.
 func Default() Config {
 	return Config{
-		Data: "ei-data", Output: "table", LogLevel: "warn", Listen: "127.0.0.1:7331", Parallel: 4,
+		Data: "ei-data", Output: "table", LogLevel: "error", Listen: "127.0.0.1:7331", Parallel: 4,
 		KeepRaw: intel.Duration(90 * 24 * time.Hour), Grace: intel.Duration(15 * time.Minute),
 	}
 }

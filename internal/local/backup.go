@@ -90,11 +90,9 @@ func (b *backup) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, o := range all {
-		if id, ok := headFeed(o.Key); ok {
-			if err := b.feed(ctx, id); err != nil {
-				return fmt.Errorf("feed %s: %w", id, err)
-			}
+	for _, id := range feedsOf(all) {
+		if err := b.feed(ctx, id); err != nil {
+			return fmt.Errorf("feed %s: %w", id, err)
 		}
 	}
 	for _, o := range all {
@@ -108,11 +106,10 @@ func (b *backup) run(ctx context.Context) error {
 	return b.object(ctx, storeKey)
 }
 
-// rest copies what belongs to no head: raw downloads, settings, key hashes, and
-// the ledgers of feeds that never had a good run.
+// rest copies what belongs to no head: raw downloads, settings, key hashes.
 func (b *backup) rest(ctx context.Context, key string) error {
-	_, isHead := headFeed(key)
-	if isHead || key == storeKey || key == lockFile || strings.HasPrefix(key, "segments/") || strings.HasPrefix(key, secretsDir+"/") {
+	switch top, _, _ := strings.Cut(key, "/"); top {
+	case "heads", "segments", "runs", "state", secretsDir, storeKey, lockFile:
 		return nil
 	}
 	err := b.object(ctx, key)
@@ -126,29 +123,42 @@ func (b *backup) rest(ctx context.Context, key string) error {
 func (b *backup) feed(ctx context.Context, id string) error {
 	key := "heads/" + id + ".json"
 	for range 50 {
-		head, info, err := blob.Read(ctx, b.store, key)
-		if errors.Is(err, blob.ErrNotFound) {
-			return nil
-		} else if err != nil {
+		head, before, err := b.head(ctx, key)
+		if err != nil {
 			return err
 		}
 		small, err := b.readFeed(ctx, id)
-		if err == nil {
+		if err == nil && head != nil {
 			err = b.segments(ctx, head)
 		}
 		if err != nil && !errors.Is(err, blob.ErrNotFound) {
 			return err
 		}
-		if _, now, rerr := blob.Read(ctx, b.store, key); rerr != nil || err != nil || now.ETag != info.ETag {
-			if err = ctx.Err(); err != nil {
-				return err
-			}
+		_, after, herr := b.head(ctx, key)
+		if herr != nil {
+			return herr
+		}
+		if err != nil || before != after {
 			continue // the head moved: what was read may be of two instants
 		}
-		small[key] = head
+		if head != nil {
+			small[key] = head
+		}
 		return b.addAll(small)
 	}
 	return errors.New("its head moves faster than it can be copied; try again when it is not being ingested")
+}
+
+// head reads a head and its ETag; nil and "" where the feed has none.
+func (b *backup) head(ctx context.Context, key string) ([]byte, string, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, "", err
+	}
+	data, info, err := blob.Read(ctx, b.store, key)
+	if errors.Is(err, blob.ErrNotFound) {
+		return nil, "", nil
+	}
+	return data, info.ETag, err
 }
 
 // readFeed reads the feed's ledger and state.
@@ -255,13 +265,21 @@ func (b *backup) member(key string, size int64, r io.Reader) error {
 	return nil
 }
 
-// headFeed returns the feed whose head has this key.
-func headFeed(key string) (id string, ok bool) {
-	id, ok = strings.CutPrefix(key, "heads/")
-	if ok {
-		id, ok = strings.CutSuffix(id, ".json")
+// feedsOf returns the feeds that objects are of, in order: those with a head,
+// and those that were only ever tried.
+func feedsOf(objects []blob.Info) []string {
+	var ids []string
+	for _, o := range objects {
+		top, rest, _ := strings.Cut(o.Key, "/")
+		switch id, _, deeper := strings.Cut(rest, "/"); {
+		case (top == "heads" || top == "state") && !deeper:
+			ids = append(ids, strings.TrimSuffix(id, ".json"))
+		case top == "runs" && deeper:
+			ids = append(ids, id)
+		}
 	}
-	return id, ok && id != "" && !strings.Contains(id, "/")
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }
 
 type nopCloser struct{ io.Writer }
