@@ -140,7 +140,12 @@ func TestBulk_longValues(t *testing.T) {
 		"line":        {typeText, "192.0.2.7\n" + long + "\n192.0.2.7"},
 		"JSON line":   {typeNDJSON, "\"192.0.2.7\"\n\"" + long + "\"\n\"192.0.2.7\"\n"},
 	} {
-		values, summary := results(t, f.post("/api/v1/lookup", body[0], body[1]))
+		a := f.post("/api/v1/lookup", body[0], body[1])
+		if a.status != 200 {
+			t.Errorf("%s: %d %.300s\n%s", name, a.status, a.body, f.log)
+			continue
+		}
+		values, summary := results(t, a)
 		if len(values) != 3 || values[2] != "+192.0.2.7" || values[1][0] != '!' || len(values[1]) > maxRaw+1 || summary != `{"asked":3,"found":2,"errors":1}` {
 			t.Errorf("%s: %d values, %s", name, len(values), summary)
 		}

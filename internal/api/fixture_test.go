@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -249,3 +250,13 @@ func (f *fixture) key(role auth.Role) (header string, id string) {
 }
 
 var errBoom = errors.New("boom: secret inner detail")
+
+// answerOf reads an answer.
+func answerOf(t testing.TB, body string) intel.Answer {
+	t.Helper()
+	var a intel.Answer
+	if err := json.Unmarshal([]byte(body), &a); err != nil {
+		t.Fatalf("%v in %s", err, body)
+	}
+	return a
+}

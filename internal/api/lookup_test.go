@@ -47,7 +47,7 @@ func TestIndicator(t *testing.T) {
 	f.engine.Fail = func(intel.Question) error { return &intel.ValueError{Code: "too_many", Reason: "more than 5 inside"} }
 	f.want(f.get("/api/v1/indicators/0.0.0.0/1"), 400, "too_many")
 	f.engine.Fail = nil
-	f.want(f.get("/api/v1/indicators/"+strings.Repeat("a", 9000)), 400, "too_long")
+	f.want(f.get("/api/v1/indicators/"+strings.Repeat("x.", 9000)+"example"), 400, "too_long")
 }
 
 func TestIndicator_engineFails(t *testing.T) {

@@ -21,7 +21,7 @@ import (
 const maxRaw = 6*intel.MaxValue + 3
 
 // readSize is the buffer of a body being read: a value of maxRaw fits into it.
-const readSize = 64 << 10
+const readSize = maxRaw + 4096
 
 // valuesReader reads a body and hands on each value in it. The bytes it hands on
 // are valid until it continues.

@@ -8,6 +8,7 @@ import (
 	"unicode"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
+	"github.com/elasticintel/elasticintel/internal/score"
 )
 
 // Explanation is an answer with everything that led to it.
@@ -55,10 +56,21 @@ type Source struct {
 	Confidence  int            `json:"confidence"`            // of the listing, 0-100
 	Presence    intel.Presence `json:"presence,omitempty"`
 	Meaning     string         `json:"meaning,omitempty"` // what being listed there means
+	Weight      *Weight        `json:"weight"`            // its part in the score; null where it is not open
+}
+
+// Weight is the arithmetic of one open listing (score.Term).
+type Weight struct {
+	R       float64 `json:"r"`       // reliability of the feed, 0-1
+	C       float64 `json:"c"`       // confidence of the listing, 0-1, lowered by a relation that is not exact
+	D       float64 `json:"d"`       // what age has left of it, 0-1
+	Value   float64 `json:"value"`   // r x c x d
+	Counted bool    `json:"counted"` // false: another listing of its provider is stronger
+	Points  int     `json:"points"`  // what it adds to the score
 }
 
 // formula is how internal/score fuses what listings say.
-const formula = "score = 100 x (1 - product over the open listings of (1 - r x c x d)): r the feed's reliability, c the listing's confidence, d what age has left of it; each reason's points are its share"
+const formula = "score = 100 x (1 - product of (1 - r x c x d)) over the open listings, of each provider only the strongest: r the feed's reliability, c the listing's confidence lowered by a relation that is not exact, d what age has left of it"
 
 // Explain looks one value up and says how the answer came about. Errors are those of Answer.
 func (s *Service) Explain(ctx context.Context, value string, o Options) (Explanation, error) {
@@ -68,8 +80,19 @@ func (s *Service) Explain(ctx context.Context, value string, o Options) (Explana
 		return e, err
 	}
 	e.Question = looked(intel.Ask(ind))
+	at := o.AsOf
+	if at.IsZero() {
+		at = s.now()
+	}
+	weights := map[*intel.Listing]*Weight{}
+	for _, t := range score.Terms(e.Answer.Listings, at) {
+		weights[t.Listing] = &Weight{t.Reliability, t.Confidence, t.Decay, t.Value, t.Counted, t.Points}
+	}
 	for i := range e.Answer.Listings {
-		e.Sources = append(e.Sources, source(&e.Answer.Listings[i]))
+		l := &e.Answer.Listings[i]
+		src := source(l)
+		src.Weight = weights[l]
+		e.Sources = append(e.Sources, src)
 	}
 	return e, nil
 }

@@ -257,13 +257,21 @@ func TestExplain(t *testing.T) {
 	if len(e.Sources) != 4 || e.Sources[0].Name != "The u" || e.Sources[0].Reliability != "B" || e.Sources[0].Meaning != "means u" {
 		t.Errorf("sources %+v", e.Sources)
 	}
-	if !e.Answer.Found || e.Formula == "" {
-		t.Errorf("answer %+v", e.Answer)
+	points := 0
+	for _, src := range e.Sources {
+		points += src.Weight.Points
+	}
+	if !e.Answer.Found || e.Formula == "" || points != e.Answer.Score || points == 0 {
+		t.Errorf("%d points, answer %+v", points, e.Answer)
 	}
 
 	e, err = s.Explain(t.Context(), "127.0.0.1", lookup.Options{})
 	if err != nil || e.Steps[len(e.Steps)-1].Name != "reserved" || e.Question.Covers != "127.0.0.1/32" || e.Question.Members != "127.0.0.1/32" {
 		t.Errorf("reserved: got %+v %+v, %v", e.Steps, e.Question, err)
+	}
+	e, err = s.Explain(t.Context(), "gone.example", lookup.Options{})
+	if err != nil || len(e.Sources) != 1 || e.Sources[0].Weight != nil {
+		t.Errorf("closed: got %+v, %v", e.Sources, err)
 	}
 	e, err = s.Explain(t.Context(), "no such thing", lookup.Options{})
 	if err != nil || e.Steps[0].Name != "refused" || e.Question != nil || e.Answer.Error == nil {
