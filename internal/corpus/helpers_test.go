@@ -1,10 +1,15 @@
 package corpus
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -140,4 +145,70 @@ func wantErr(t testing.TB, err, want error) {
 	if !errors.Is(err, want) {
 		t.Fatalf("got error %v, want %v", err, want)
 	}
+}
+
+// memStore is a store in memory: it does not wait for disks and cannot map.
+type memStore struct {
+	mu      sync.Mutex
+	objects map[string]memObject
+	version int
+}
+
+type memObject struct {
+	data []byte
+	info blob.Info
+}
+
+func newMemStore(t testing.TB) *memStore {
+	t.Helper()
+	m := &memStore{objects: map[string]memObject{}}
+	if err := Init(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func (m *memStore) Get(_ context.Context, key string) (io.ReadCloser, blob.Info, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	o, ok := m.objects[key]
+	if !ok {
+		return nil, blob.Info{Key: key}, fmt.Errorf("%s: %w", key, blob.ErrNotFound)
+	}
+	return io.NopCloser(bytes.NewReader(o.data)), o.info, nil
+}
+
+func (m *memStore) Put(ctx context.Context, key string, r io.Reader, c blob.Cond) (blob.Info, error) {
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return blob.Info{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if o, ok := m.objects[key]; c.IfAbsent && ok || c.IfMatch != "" && o.info.ETag != c.IfMatch {
+		return blob.Info{}, fmt.Errorf("%s: %w", key, blob.ErrConflict)
+	}
+	m.version++
+	info := blob.Info{Key: key, Size: int64(len(data)), ETag: fmt.Sprint(m.version), Modified: time.Now()}
+	m.objects[key] = memObject{data, info}
+	return info, ctx.Err()
+}
+
+func (m *memStore) List(_ context.Context, prefix string) (out []blob.Info, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for k, o := range m.objects {
+		if strings.HasPrefix(k, prefix) {
+			out = append(out, o.info)
+		}
+	}
+	slices.SortFunc(out, func(a, b blob.Info) int { return strings.Compare(a.Key, b.Key) })
+	return out, nil
+}
+
+func (m *memStore) Delete(_ context.Context, key string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.objects, key)
+	return nil
 }

@@ -78,23 +78,23 @@ type merger struct {
 	lastGood int64
 	info     intel.FeedInfo
 
+	match  []uint32                // per entry: the old record (heap offset/4) it is about; none or doubled
+	united map[uint32]intel.Fields // fields of entries that had doubles
 	change intel.Change
-	fresh  []freshRecord // what the run brings, to be written anew
-	gone   []uint32      // records (heap offset/4) that end, or are absent for the first time
-	stale  bitset        // by heap offset/4: records of old that are not copied as they are
-	spans  []span        // scratch
-	text   []byte        // scratch
+	fresh  []fresh  // what the run brings, to be written anew, in the feed's order
+	gone   []uint32 // records that end, or are absent for the first time
+	stale  bitset   // by heap offset/4: records of old that are not copied as they are
+	spans  []span   // scratch
+	text   []byte   // scratch
 }
 
-// freshRecord is an entry to write. merged holds the fields where several
-// entries were united; old is the record it replaces.
-type freshRecord struct {
-	entry  uint32
-	old    uint32 // heap offset/4; none
-	merged intel.Fields
-}
+// fresh is an entry to write, and the old record it replaces or none.
+type fresh struct{ entry, old uint32 }
 
-const none = ^uint32(0)
+const (
+	none    = ^uint32(0)
+	doubled = none - 1 // the entry was united with an earlier one
+)
 
 func (m *merger) segments() []*segment {
 	if m.old == nil {
@@ -135,8 +135,53 @@ func (m *merger) size() int {
 	return n
 }
 
-// compare joins the entries with the old records by hash.
+// compare finds out what the run changes. The join by hash looks at hashes
+// alone; values are compared afterwards in the feed's order, which is the order
+// of the old records too as a rule, and so reads memory in order.
 func (m *merger) compare() error {
+	missing, err := m.join()
+	if err != nil {
+		return err
+	}
+	for i, ref := range m.match {
+		if i%4096 == 0 && m.ctx.Err() != nil {
+			return m.ctx.Err()
+		}
+		if ref == doubled {
+			continue
+		}
+		if ref != none {
+			r, err := m.old.record(ref)
+			if err != nil {
+				return err
+			}
+			if e := &m.entries[i].Indicator; r.is(e.Kind, e.Value) {
+				if err := m.present(uint32(i), ref, &r); err != nil {
+					return err
+				}
+				continue
+			}
+			missing = append(missing, ref) // two values with one hash
+		}
+		m.change.New++
+		m.change.Open++
+		m.fresh = append(m.fresh, fresh{uint32(i), none})
+	}
+	slices.Sort(missing)
+	for i, ref := range missing {
+		if i%4096 == 0 && m.ctx.Err() != nil {
+			return m.ctx.Err()
+		}
+		if err := m.absent(ref); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// join fills in match and returns the old records that no entry has the hash of.
+func (m *merger) join() (missing []uint32, err error) {
+	m.match = make([]uint32, len(m.entries))
 	keys := make([]hashed, len(m.entries))
 	for i := range m.entries {
 		ind := &m.entries[i].Indicator
@@ -149,9 +194,6 @@ func (m *merger) compare() error {
 	}
 	n := old.len()
 	for i, j := 0, 0; i < len(keys) || j < n; {
-		if (i+j)%4096 == 0 && m.ctx.Err() != nil {
-			return m.ctx.Err()
-		}
 		i0, j0 := i, j
 		var h uint64
 		if i < len(keys) && (j == n || keys[i].hash <= u64at(old.hash, j)) {
@@ -165,76 +207,75 @@ func (m *merger) compare() error {
 		for j < n && u64at(old.hash, j) == h {
 			j++
 		}
-		if i == i0 && j == j0 {
-			return fmt.Errorf("%w: hashes of segment %s are not sorted", ErrCorrupt, m.old.key)
-		}
-		if err := m.group(keys[i0:i], old, j0, j); err != nil {
-			return err
+		switch {
+		case i == i0 && j == j0:
+			return nil, fmt.Errorf("%w: hashes of segment %s are not sorted", ErrCorrupt, m.old.key)
+		case i == i0 && j == j0+1:
+			missing = append(missing, u32at(old.ref, j0))
+		case i == i0+1 && j == j0:
+			m.match[keys[i0].ref] = none
+		case i == i0+1 && j == j0+1:
+			m.match[keys[i0].ref] = u32at(old.ref, j0)
+		default:
+			if missing, err = m.group(keys[i0:i], old, j0, j, missing); err != nil {
+				return nil, err
+			}
 		}
 	}
-	slices.SortFunc(m.fresh, func(a, b freshRecord) int { return int(a.entry) - int(b.entry) })
-	slices.Sort(m.gone)
-	return nil
+	return missing, nil
 }
 
-// group compares the entries and the old records [from, to) of one hash: nearly
-// always one each at most, but values decide, not hashes.
-func (m *merger) group(keys []hashed, old keyed, from, to int) error {
-	var seen []uint32 // places of old that an entry was found for
+// group joins several entries or old records [from, to) that have one hash:
+// doubles, or different values that collide.
+func (m *merger) group(keys []hashed, old keyed, from, to int, missing []uint32) ([]uint32, error) {
+	taken := make([]bool, to-from)
 	for k, key := range keys {
 		e := &m.entries[key.ref]
-		fields, first := m.unite(keys, k)
-		if !first {
+		if m.unite(keys[:k], e) {
+			m.match[key.ref] = doubled
 			continue
 		}
-		found := false
-		for j := from; j < to && !found; j++ {
-			ref := u32at(old.ref, j)
+		m.match[key.ref] = none
+		for j := range taken {
+			ref := u32at(old.ref, from+j)
 			r, err := m.old.record(ref)
 			if err != nil {
-				return err
+				return nil, err
 			}
-			if found = r.is(e.Indicator.Kind, e.Indicator.Value); found {
-				if err := m.present(key.ref, ref, &r, fields); err != nil {
-					return err
-				}
-				seen = append(seen, ref)
-			}
-		}
-		if !found {
-			m.change.New++
-			m.change.Open++
-			m.fresh = append(m.fresh, freshRecord{key.ref, none, fields})
-		}
-	}
-	for j := from; j < to; j++ {
-		if ref := u32at(old.ref, j); len(seen) == 0 || !slices.Contains(seen, ref) {
-			if err := m.absent(ref); err != nil {
-				return err
+			if r.is(e.Indicator.Kind, e.Indicator.Value) {
+				m.match[key.ref], taken[j] = ref, true
+				break
 			}
 		}
 	}
-	return nil
+	for j, t := range taken {
+		if !t {
+			missing = append(missing, u32at(old.ref, from+j))
+		}
+	}
+	return missing, nil
 }
 
-// unite returns the united fields of the k-th entry's doubles, nil where it has
-// none. first is false for an entry that doubles one before it.
-func (m *merger) unite(keys []hashed, k int) (fields intel.Fields, first bool) {
-	ind := m.entries[keys[k].ref].Indicator
-	for i := range keys {
-		e := &m.entries[keys[i].ref]
-		if i == k || e.Indicator != ind {
+// unite adds the entry's fields to the one of before that is about the same, if
+// there is one.
+func (m *merger) unite(before []hashed, e *intel.Entry) bool {
+	for _, k := range before {
+		first := &m.entries[k.ref]
+		if m.match[k.ref] == doubled || first.Indicator != e.Indicator {
 			continue
 		}
-		if i < k {
-			return nil, false
-		}
-		if fields == nil {
-			fields = cloneFields(m.entries[keys[k].ref].Fields)
+		fields, ok := m.united[k.ref]
+		if !ok {
+			fields = cloneFields(first.Fields)
 		}
 		fields.Merge(e.Fields)
+		if m.united == nil {
+			m.united = map[uint32]intel.Fields{}
+		}
+		m.united[k.ref] = fields
+		return true
 	}
-	return fields, true
+	return false
 }
 
 func cloneFields(fs intel.Fields) intel.Fields {
@@ -245,19 +286,24 @@ func cloneFields(fs intel.Fields) intel.Fields {
 	return out
 }
 
+// fields are those of an entry and its doubles.
+func (m *merger) fields(entry uint32) intel.Fields {
+	if len(m.united) > 0 {
+		if f, ok := m.united[entry]; ok {
+			return f
+		}
+	}
+	return m.entries[entry].Fields
+}
+
 // present compares an entry with its old record.
-func (m *merger) present(entry, ref uint32, r *record, merged intel.Fields) error {
+func (m *merger) present(entry, ref uint32, r *record) error {
 	h, packed, ok := r.history(m.spans)
 	if !ok {
 		return m.old.bad(r.off)
 	}
 	m.spans = h.spans
-	e := &m.entries[entry]
-	fields := e.Fields
-	if merged != nil {
-		fields = merged
-	}
-	same := m.sameText(r, e, fields, packed)
+	same := m.sameText(r, entry, packed)
 	m.change.Open++
 	switch ends := h.closes(m.ttl()); {
 	case !h.isOpen() || ends <= m.now:
@@ -267,16 +313,17 @@ func (m *merger) present(entry, ref uint32, r *record, merged intel.Fields) erro
 	case h.gone == 0:
 		return nil
 	}
-	m.fresh = append(m.fresh, freshRecord{entry, ref, merged})
+	m.fresh = append(m.fresh, fresh{entry, ref})
 	m.stale.set(ref)
 	return nil
 }
 
 // sameText says whether the record says what the entry says.
-func (m *merger) sameText(r *record, e *intel.Entry, fields intel.Fields, packed []byte) bool {
-	if string(r.original) != original(e) {
+func (m *merger) sameText(r *record, entry uint32, packed []byte) bool {
+	if string(r.original) != original(&m.entries[entry]) {
 		return false
 	}
+	fields := m.fields(entry)
 	if r.flags&flagFields == 0 {
 		return len(fields) == 0
 	}

@@ -10,15 +10,8 @@ func (m *merger) vocabulary() *vocabulary {
 	if m.old != nil && len(m.fresh) <= m.old.listings() {
 		v = newVocabulary(m.old.names, m.old.prefixes, m.old.dict.strings())
 	}
-	v.learn(len(m.fresh), func(i int) intel.Fields { return m.fields(&m.fresh[i]) })
+	v.learn(len(m.fresh), func(i int) intel.Fields { return m.fields(m.fresh[i].entry) })
 	return v
-}
-
-func (m *merger) fields(f *freshRecord) intel.Fields {
-	if f.merged != nil {
-		return f.merged
-	}
-	return m.entries[f.entry].Fields
 }
 
 // write writes the next segment: what stays as it is in its old order, then
@@ -92,7 +85,7 @@ func (m *merger) writeFresh(w *segmentWriter) error {
 		if i%4096 == 0 && m.ctx.Err() != nil {
 			return m.ctx.Err()
 		}
-		f := &m.fresh[i]
+		f := m.fresh[i]
 		e := &m.entries[f.entry]
 		h := history{spans: m.spans[:0]}
 		if f.old != none {
@@ -106,7 +99,7 @@ func (m *merger) writeFresh(w *segmentWriter) error {
 		value = append(value[:0], e.Indicator.Value...)
 		orig = append(orig[:0], original(e)...)
 		var packed []byte
-		if fields := m.fields(f); len(fields) > 0 {
+		if fields := m.fields(f.entry); len(fields) > 0 {
 			w.fields = w.vocab.pack(w.fields[:0], fields)
 			packed = w.fields
 		}

@@ -13,7 +13,7 @@ const (
 	maxNames      = 1000
 	maxDict       = 1 << 14
 	maxDictBytes  = 512 << 10
-	maxSample     = 50_000  // entries looked at to learn from
+	maxSample     = 20_000  // entries looked at to learn from
 	maxCandidates = 100_000 // distinct values counted
 	minRepeats    = 3
 )

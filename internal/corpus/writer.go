@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -33,13 +34,13 @@ type segmentWriter struct {
 	hash  hasher
 	vocab *vocabulary
 
-	roff, chg    []uint32
-	addr4, addr6 []byte // rows
-	cidr         []byte
-	byHash       []hashed
-	byAddress    []hashed
-	kinds        [256]kindCount
-	foot         footer
+	roff, chg   []uint32
+	addr4       []uint64 // address and heap offset/4
+	addr6, cidr []byte   // rows
+	byHash      []hashed
+	byAddress   []hashed
+	kinds       [256]kindCount
+	foot        footer
 
 	rec, body, fields []byte // scratch
 }
@@ -88,7 +89,7 @@ func (w *segmentWriter) place(kind intel.Kind, value []byte, ref uint32) {
 		}
 		if a.Is4() {
 			b := a.As4()
-			w.addr4 = le.AppendUint32(append(w.addr4, b[:]...), ref)
+			w.addr4 = append(w.addr4, uint64(binary.BigEndian.Uint32(b[:]))<<32|uint64(ref))
 		} else {
 			b := a.As16()
 			w.addr6 = le.AppendUint32(append(w.addr6, b[:]...), ref)
@@ -119,7 +120,11 @@ func (w *segmentWriter) finish() error {
 	w.section(secStat, stat)
 	w.numbers(secRoff, w.roff)
 	w.numbers(secChg, w.chg)
-	w.section(secAddr4, sortRows(w.addr4, addr4Row))
+	slices.Sort(w.addr4)
+	w.rows(secAddr4, addr4Row, len(w.addr4), func(b []byte, i int) {
+		binary.BigEndian.PutUint32(b, uint32(w.addr4[i]>>32))
+		le.PutUint32(b[4:], uint32(w.addr4[i]))
+	})
 	w.section(secAddr6, sortRows(w.addr6, addr6Row))
 	w.section(secCIDR, sortRows(w.cidr, cidrRow))
 	w.hashes(secAtHash, secAtOff, w.byAddress)
@@ -144,27 +149,30 @@ func (w *segmentWriter) end(id uint32, start int) {
 	w.out.section.Reset()
 }
 
-func (w *segmentWriter) numbers(id uint32, ns []uint32) {
+// rows writes a section of n rows, which put encodes.
+func (w *segmentWriter) rows(id uint32, size, n int, put func(b []byte, i int)) {
 	start := w.out.size
-	for _, n := range ns {
-		w.out.write(le.AppendUint32(w.rec[:0], n))
+	var chunk [480 * 8]byte // a multiple of every row size used
+	for i := 0; i < n; {
+		b := chunk[:0]
+		for ; i < n && len(b) < len(chunk); i++ {
+			b = b[:len(b)+size]
+			put(b[len(b)-size:], i)
+		}
+		w.out.write(b)
 	}
 	w.end(id, start)
+}
+
+func (w *segmentWriter) numbers(id uint32, ns []uint32) {
+	w.rows(id, 4, len(ns), func(b []byte, i int) { le.PutUint32(b, ns[i]) })
 }
 
 // hashes writes a pair of sections, offsets first, sorted by hash.
 func (w *segmentWriter) hashes(idHash, idOff uint32, hs []hashed) {
 	hs = sortHashed(hs)
-	start := w.out.size
-	for _, h := range hs {
-		w.out.write(le.AppendUint32(w.rec[:0], h.ref))
-	}
-	w.end(idOff, start)
-	start = w.out.size
-	for _, h := range hs {
-		w.out.write(le.AppendUint64(w.rec[:0], h.hash))
-	}
-	w.end(idHash, start)
+	w.rows(idOff, 4, len(hs), func(b []byte, i int) { le.PutUint32(b, hs[i].ref) })
+	w.rows(idHash, 8, len(hs), func(b []byte, i int) { le.PutUint64(b, hs[i].hash) })
 }
 
 // sortHashed sorts by hash, equal ones by ref. Hashes are spread evenly: one
