@@ -42,9 +42,9 @@ func (a *attempt) blacken(ctx context.Context, in *input) error {
 	if err != nil {
 		return err
 	}
-	old := *in
+	old := input{file: in.file}
+	defer old.Close()
 	in.file = clean
-	old.Close()
 	if _, err := io.Copy(clean, &blackener{r: &ctxReader{ctx, body}, forms: forms}); err != nil {
 		return &failure{code: "disk", reason: err.Error(), err: err}
 	}

@@ -316,7 +316,7 @@ func TestEveryFault(t *testing.T) {
 			l.want(d, intel.RunOK, "")
 			l.serve("feed", append(good, "b.example")...)
 			if f == feedserver.ShortLength {
-				l.serve("feed", good[:19]...) // half of that is less than half of before; from half on nobody could tell
+				l.serve("feed", good[:17]...) // half of that is less than half of before; from half on nobody could tell
 			}
 			l.srv.Fail("/feed", f, 0)
 			l.advance(time.Hour)
