@@ -75,8 +75,8 @@ type api struct {
 	bulk    chan struct{} // one token a bulk request
 	metrics *meter
 	mem     memories
-	fixed   http.Header // of every answer; its values are shared, never changed
-	idHead  string      // of request ids: random per process
+	fixed   []header // of every answer
+	idHead  string   // of request ids: random per process
 	idTail  atomic.Uint64
 }
 

@@ -24,6 +24,22 @@ type call struct {
 	query  url.Values // nil where there is none
 	accept string     // the media type to answer with
 	status int        // 0 until the answer has begun
+	values [4]string  // of the headers below
+}
+
+// Headers that nearly every answer has. Their values live in the call, which
+// saves an allocation for each.
+const (
+	headerID = iota
+	headerType
+	headerLength
+	headerTag
+)
+
+// set sets one of them under its canonical name.
+func (c *call) set(which int, name, value string) {
+	c.values[which] = value
+	c.Header()[name] = c.values[which : which+1 : which+1]
 }
 
 // WriteHeader remembers the status.

@@ -3,7 +3,6 @@ package api
 import (
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -18,8 +17,11 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.id = a.requestID(r)
 	a.metrics.inFlight.Inc()
 	defer a.finish(c)
-	maps.Copy(w.Header(), a.fixed)
-	w.Header().Set("X-Request-Id", c.id)
+	h := w.Header()
+	for _, f := range a.fixed {
+		h[f.name] = f.value
+	}
+	c.set(headerID, "X-Request-Id", c.id)
 	if err := a.guard(r); err != nil {
 		a.fail(c, err)
 		return
@@ -80,13 +82,20 @@ func notIDChar(r rune) bool {
 // nothing may be loaded, framed, sniffed, cached or read by another origin. With
 // the request id, the tag and the two about the content these are eight, as many
 // as a map of Go holds before it has to grow: a ninth is felt in every request.
-func fixedHeaders() http.Header {
-	return http.Header{
-		"X-Content-Type-Options":       {"nosniff"},
-		"Content-Security-Policy":      {"default-src 'none'; frame-ancestors 'none'"},
-		"Cache-Control":                {"no-store"},
-		"Cross-Origin-Resource-Policy": {"same-origin"},
+func fixedHeaders() []header {
+	return []header{
+		{"X-Content-Type-Options", []string{"nosniff"}},
+		{"Content-Security-Policy", []string{"default-src 'none'; frame-ancestors 'none'"}},
+		{"Cache-Control", []string{"no-store"}},
+		{"Cross-Origin-Resource-Policy", []string{"same-origin"}},
 	}
+}
+
+// header is one response header under its canonical name. The values are shared
+// by all answers and never changed.
+type header struct {
+	name  string
+	value []string
 }
 
 // guard refuses what a browser may have been tricked into sending: requests for

@@ -44,9 +44,8 @@ func (p *memories) put(m *memory) {
 
 // send writes a whole answer. It does not keep body.
 func (c *call) send(status int, mediaType string, body []byte) {
-	h := c.Header()
-	h.Set("Content-Type", mediaType)
-	h.Set("Content-Length", strconv.Itoa(len(body)))
+	c.set(headerType, "Content-Type", mediaType)
+	c.set(headerLength, "Content-Length", strconv.Itoa(len(body)))
 	c.WriteHeader(status)
 	if c.r.Method != http.MethodHead {
 		_, _ = c.Write(body) // the client is gone: nobody is left to tell
@@ -61,8 +60,8 @@ func (c *call) sendTagged(mediaType string, body []byte) {
 	buf[0], buf[33] = '"', '"'
 	hex.Encode(buf[1:], sum[:16])
 	tag := string(buf[:])
-	c.Header().Set("ETag", tag)
-	if matches(c.r.Header.Values("If-None-Match"), tag) {
+	c.set(headerTag, "Etag", tag)
+	if matches(c.r.Header["If-None-Match"], tag) {
 		c.WriteHeader(http.StatusNotModified)
 		return
 	}
