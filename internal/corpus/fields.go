@@ -59,13 +59,12 @@ func (v *vocabulary) packValue(b []byte, prefix, s string) []byte {
 		return appendTag(b, asDict, uint64(id))
 	}
 	tag := byte(0)
-	if prefix != "" && strings.HasPrefix(s, prefix) {
+	how, n, ok := number(s)
+	if !ok && prefix != "" && strings.HasPrefix(s, prefix) {
 		tag, s = prefixed, s[len(prefix):]
+		how, n, ok = number(s)
 	}
-	if n, ok := decimal(s); ok {
-		return appendTag(b, tag|asInt, n)
-	}
-	if how, n, ok := timestamp(s); ok {
+	if ok {
 		return appendTag(b, tag|how, n)
 	}
 	if len(s) >= 8 && len(s)%2 == 0 && isHex(s) {
@@ -83,6 +82,14 @@ func appendTag(b []byte, tag byte, n uint64) []byte {
 		return append(b, tag|byte(n)<<4)
 	}
 	return binary.AppendUvarint(append(b, tag|tagMax<<4), n-tagMax)
+}
+
+// number reads what can be written as one.
+func number(s string) (how byte, n uint64, ok bool) {
+	if n, ok := decimal(s); ok {
+		return asInt, n, true
+	}
+	return timestamp(s)
 }
 
 func decimal(s string) (uint64, bool) {

@@ -132,7 +132,9 @@ func (s *segment) rederive(ctx context.Context, h hasher) error {
 		return err
 	}
 	for _, sec := range w.foot.sections {
-		if have := s.section(sec.id); have.sum != sec.sum || have.len != sec.len {
+		// The block sums differ where there are sections this version does not
+		// know; what they are good for was done with them above.
+		if have := s.section(sec.id); sec.id != secSums && (have.sum != sec.sum || have.len != sec.len) {
 			return fmt.Errorf("%w: section %v does not say what the records say", ErrCorrupt, sec)
 		}
 	}

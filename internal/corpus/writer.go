@@ -41,6 +41,7 @@ type segmentWriter struct {
 	byAddress   []hashed
 	kinds       [256]kindCount
 	foot        footer
+	later       func() // tests: writes sections that this version does not know
 
 	rec, body, fields []byte // scratch
 }
@@ -108,6 +109,9 @@ func (w *segmentWriter) place(kind intel.Kind, value []byte, ref uint32) {
 // finish writes everything behind the heap.
 func (w *segmentWriter) finish() error {
 	w.end(secHeap, 0)
+	if w.later != nil {
+		w.later()
+	}
 	w.section(secNames, appendTable(appendTable(nil, w.vocab.names), w.vocab.prefixes))
 	w.section(secDict, appendTable(nil, w.vocab.values))
 	var stat []byte

@@ -1,0 +1,335 @@
+package corpus
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/elasticintel/elasticintel/internal/blob"
+	"github.com/elasticintel/elasticintel/internal/intel"
+)
+
+// smallStore has every kind of record in a segment of a few KiB.
+func smallStore(t testing.TB) (*memStore, []intel.Indicator) {
+	t.Helper()
+	store := newMemStore(t)
+	c := openCorpus(t, store, Options{})
+	all := universe(t)[:120:120]
+	all = append(all, universe(t)[150:]...)
+	r := rand.New(rand.NewPCG(3, 4))
+	for i := range 4 {
+		mustRun(t, c, feedInfo("small", intel.Snapshot), day(i), randomEntries(r, all, 0.7)...)
+	}
+	if err := c.Sweep(context.Background(), time.Now().Add(time.Hour), 0); err != nil {
+		t.Fatal(err)
+	}
+	noProblems(t, store)
+	return store, all
+}
+
+// answers asks about everything and returns what was said, and whether any
+// question got an error.
+func answers(t testing.TB, c *Corpus, all []intel.Indicator) (said []string, failed bool) {
+	t.Helper()
+	for _, i := range all {
+		ls, err := c.Find(context.Background(), intel.Ask(i), day(2), nil)
+		if err != nil {
+			failed = true
+			if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "segments/small/") {
+				t.Fatalf("an error that is not about the damage: %v", err)
+			}
+		}
+		said = append(said, strings.Join(comparable(ls), "\n"))
+	}
+	return said, failed
+}
+
+// damaged is a copy of the store in which one object has other content.
+func (m *memStore) damaged(key string, data []byte) *memStore {
+	c := &memStore{objects: map[string]memObject{}}
+	for k, o := range m.objects {
+		c.objects[k] = o
+	}
+	o := c.objects[key]
+	o.data = data
+	c.objects[key] = o
+	return c
+}
+
+// harmless checks that damage is found by Verify, and that no answer is wrong:
+// each question gets the right answer, an error, or the feed is not there and
+// Open's corpus says so.
+func harmless(t *testing.T, what string, store *memStore, all []intel.Indicator, want []string) {
+	t.Helper()
+	found := 0
+	if err := Verify(context.Background(), store, func(Problem) { found++ }); err != nil {
+		t.Fatalf("%s: verify: %v", what, err)
+	}
+	if found == 0 {
+		t.Errorf("%s: not found by Verify", what)
+	}
+	c, err := Open(context.Background(), store, Options{Workers: 1})
+	if err != nil || c.Err() != nil {
+		return // refused as a whole, or the feed is
+	}
+	for k, i := range all {
+		ls, err := c.Find(context.Background(), intel.Ask(i), day(2), nil)
+		if got := strings.Join(comparable(ls), "\n"); err == nil && got != want[k] {
+			t.Errorf("%s: a wrong answer about %v without an error:\n got %s\nwant %s", what, i, got, want[k])
+		}
+	}
+}
+
+// TestDamageIsFound flips bits and cuts bytes off everywhere.
+func TestDamageIsFound(t *testing.T) {
+	store, all := smallStore(t)
+	want, failed := answers(t, openCorpus(t, store, Options{}), all)
+	if failed {
+		t.Fatal("the undamaged store fails")
+	}
+	flips, cuts := 1000, 200
+	if soak() {
+		flips, cuts = 20_000, 5_000
+	}
+	r := rand.New(rand.NewPCG(5, 6))
+	var keys []string
+	for k := range store.objects {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	for i := range flips {
+		key := keys[i%len(keys)]
+		if i%4 != 0 {
+			key = keys[slices.IndexFunc(keys, func(k string) bool { return strings.HasSuffix(k, segExt) })]
+		}
+		data := bytes.Clone(store.objects[key].data)
+		at, bit := r.IntN(len(data)), r.IntN(8)
+		data[at] ^= 1 << bit
+		harmless(t, fmt.Sprintf("%s with bit %d of byte %d of %d flipped", key, bit, at, len(data)), store.damaged(key, data), all, want)
+	}
+	for i := range cuts {
+		key := keys[i%len(keys)]
+		data := store.objects[key].data
+		n := r.IntN(len(data))
+		harmless(t, fmt.Sprintf("%s cut to %d of %d bytes", key, n, len(data)), store.damaged(key, bytes.Clone(data[:n])), all, want)
+	}
+	for _, key := range keys {
+		if key == storeKey {
+			continue
+		}
+		data := append(bytes.Clone(store.objects[key].data), 0)
+		harmless(t, key+" with a byte more", store.damaged(key, data), all, want)
+	}
+}
+
+// TestMissingSegment: a head that names what is not there.
+func TestMissingSegment(t *testing.T) {
+	store, _ := smallStore(t)
+	for k := range store.objects {
+		if strings.HasSuffix(k, segExt) {
+			delete(store.objects, k)
+		}
+	}
+	c := openCorpus(t, store, Options{})
+	var fe *FeedError
+	if !errors.As(c.Err(), &fe) || fe.Feed != "small" || !errors.Is(fe, blob.ErrNotFound) {
+		t.Errorf("%v", c.Err())
+	}
+	n := 0
+	if err := Verify(context.Background(), store, func(Problem) { n++ }); err != nil || n != 1 {
+		t.Errorf("%d problems, %v", n, err)
+	}
+}
+
+// TestDamagedSegmentIsNotMerged: a merge must not carry damage on.
+func TestDamagedSegmentIsNotMerged(t *testing.T) {
+	store, all := smallStore(t)
+	var key string
+	for k := range store.objects {
+		if strings.HasSuffix(k, segExt) {
+			key = k
+		}
+	}
+	data := bytes.Clone(store.objects[key].data)
+	data[100] ^= 1 // in the heap
+	store = store.damaged(key, data)
+	c := openCorpus(t, store, Options{})
+	_, err := run(context.Background(), c, feedInfo("small", intel.Snapshot), day(9), randomEntries(rand.New(rand.NewPCG(1, 1)), all, 1))
+	if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), key) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestTruncatedUnderOurFeet cuts a mapped file: reading it faults, which must
+// become an error and not the end of the process.
+func TestTruncatedUnderOurFeet(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("nothing is mapped on Windows")
+	}
+	store := newStore(t)
+	c := openCorpus(t, store, Options{})
+	entries := benchEntries(20_000, func(i int) uint64 { return uint64(i) })
+	info := feedInfo("big", intel.Snapshot)
+	mustRun(t, c, info, t0, entries...)
+	h, _, err := c.Head(t.Context(), "big")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := h.Segments[0].Key
+	if err := os.Truncate(filepath.Join(store.Root(), filepath.FromSlash(key)), 4096); err != nil {
+		t.Fatal(err)
+	}
+	failed := 0
+	for i := 0; i < len(entries); i += 100 {
+		if _, err := c.Find(t.Context(), intel.Ask(entries[i].Indicator), time.Time{}, nil); err != nil {
+			failed++
+			if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), key) {
+				t.Fatal(err)
+			}
+		}
+	}
+	if failed == 0 {
+		t.Error("no look-up noticed")
+	}
+	if _, err := c.Merge(t.Context(), h, entries[:10], MergeOptions{Feed: "big", Info: info, Now: day(1)}); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("merge: %v", err)
+	}
+	if _, err := buildDirectory(c.View().segs, 2); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("directory: %v", err)
+	}
+	n := 0
+	if err := Verify(t.Context(), store, func(Problem) { n++ }); err != nil || n != 1 {
+		t.Errorf("verify: %d problems, %v", n, err)
+	}
+}
+
+// reseal gives changed bytes of a segment the checksums that fit them, so that
+// the readers behind the checksums meet them.
+func reseal(data []byte) {
+	if len(data) < footerSize || string(data[len(data)-16:]) != magic {
+		return
+	}
+	foot := data[len(data)-footerSize:]
+	n := int(min(le.Uint32(foot[24:]), 64))
+	end := len(data) - footerSize - n*tableRow
+	if end < 0 {
+		return
+	}
+	table := data[end : len(data)-footerSize]
+	inside := func(row []byte) (off, length int, ok bool) {
+		o, l := le.Uint64(row[8:]), le.Uint64(row[16:])
+		return int(o), int(l), o <= uint64(end) && l <= uint64(end)-o
+	}
+	for pass := range 2 {
+		for i := range n {
+			row := table[i*tableRow:]
+			off, length, ok := inside(row)
+			if !ok || pass == 0 && le.Uint32(row) != secSums {
+				continue
+			}
+			if pass == 0 {
+				for b := 0; b*blockSize < off && (b+1)*8 <= length; b++ {
+					le.PutUint64(data[off+b*8:], xxhash.Sum64(data[b*blockSize:min((b+1)*blockSize, off)]))
+				}
+			}
+			le.PutUint64(row[24:], xxhash.Sum64(data[off:off+length]))
+		}
+	}
+	le.PutUint64(foot, tailSum(table, foot))
+}
+
+// FuzzSegment reads changed segments whose checksums are right: nothing may
+// panic or hang, whatever they say.
+func FuzzSegment(f *testing.F) {
+	store, all := smallStore(f)
+	head, _, err := readHead(context.Background(), store, "small")
+	if err != nil {
+		f.Fatal(err)
+	}
+	h, err := readStore(context.Background(), store)
+	if err != nil {
+		f.Fatal(err)
+	}
+	ref := head.Segments[0]
+	good := store.objects[ref.Key].data
+	f.Add(uint32(0), uint32(0), []byte{})
+	f.Add(uint32(len(good)-200), uint32(len(good)-230), []byte{1, 2, 3})
+	f.Add(uint32(5), uint32(9000), []byte{0xff, 0xff, 0xff, 0xff})
+	f.Fuzz(func(t *testing.T, at1, at2 uint32, change []byte) {
+		data := bytes.Clone(good)
+		copy(data[int(at1)%len(data):], change)
+		for i, c := range change {
+			data[(int(at2)+i*97)%len(data)] ^= c
+		}
+		reseal(data)
+		tryEverything(t, store, ref, data, h, all)
+	})
+}
+
+func tryEverything(t *testing.T, store *memStore, ref SegmentRef, data []byte, h hasher, all []intel.Indicator) {
+	ref.Sum, ref.Bytes = fmt.Sprintf("%016x", xxhash.Sum64(data)), int64(len(data))
+	if len(data) >= footerSize {
+		foot := data[len(data)-footerSize:]
+		ref.Listings, ref.Open = int(le.Uint32(foot[32:])), int(le.Uint32(foot[36:]))
+	}
+	bad := store.damaged(ref.Key, data)
+	_ = verifySegment(context.Background(), bad, h, ref)
+	s, err := openSegment(context.Background(), bad, ref, h)
+	if err != nil {
+		return
+	}
+	c := &Corpus{store: bad, hash: h, opt: Options{Now: time.Now, Workers: 1, MaxMembers: 1000}}
+	v, err := c.newView([]*feedState{{head: &Head{Feed: "small", Segments: []SegmentRef{ref}}, segs: []*segment{s}}}, nil)
+	if err != nil {
+		return
+	}
+	c.view.Store(v)
+	for _, i := range all[:60] {
+		_, _ = v.Find(context.Background(), intel.Ask(i), time.Time{}, nil)
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	m := merger{ctx: context.Background(), c: c, entries: randomEntries(r, all, 0.5), now: day(3).UnixMilli(), old: s, stale: newBitset(len(s.heap)/4 + 1)}
+	if m.compare() == nil {
+		_ = m.write(newSegmentWriter(io.Discard, h, m.vocabulary(), m.size()))
+	}
+}
+
+// TestDamageBehindRightChecksums is FuzzSegment's loop with random changes.
+func TestDamageBehindRightChecksums(t *testing.T) {
+	store, all := smallStore(t)
+	head, _, err := readHead(context.Background(), store, "small")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := readStore(context.Background(), store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref := head.Segments[0]
+	good := store.objects[ref.Key].data
+	tail := len(good) - footerSize - 14*tableRow // most of what steers the reader is there
+	r := rand.New(rand.NewPCG(7, 8))
+	for i := range 600 {
+		data := bytes.Clone(good)
+		for range 1 + r.IntN(3) {
+			from := []int{0, tail}[r.IntN(2)]
+			data[from+r.IntN(len(data)-from)] = byte(r.IntN(256))
+		}
+		if i%2 == 0 {
+			reseal(data)
+		}
+		tryEverything(t, store, ref, data, h, all)
+	}
+}
