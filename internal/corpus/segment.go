@@ -1,395 +1,248 @@
-package blob
+package corpus
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"hash"
-	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"sort"
-	"strings"
+	"runtime"
 	"sync/atomic"
-	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/elasticintel/elasticintel/internal/blob"
+	"github.com/elasticintel/elasticintel/internal/intel"
 )
 
-// maxHashed is the size up to which an ETag is a hash of the content. Larger
-// objects (segments, raw downloads) are written once and never conditionally on
-// their content, so that file, size and time are enough for them.
-const maxHashed = 8 << 20
+// segment is an open segment file. It is immutable and safe for concurrent use;
+// its mapping is released when nothing refers to it any more, so whoever reads
+// its bytes keeps it alive (runtime.KeepAlive) until done.
+type segment struct {
+	key  string
+	data []byte
+	foot *footer
 
-// tmpDir holds files being written; lockFile serialises changes.
-const (
-	tmpDir   = ".tmp"
-	lockFile = ".lock"
-)
+	heap, sums                    []byte
+	byHash, byAddress             keyed // all records; ip-ports by their address
+	roff, chg, addr4, addr6, cidr rows
 
-// Dir is a Store in a directory. Objects are files; a file appears whole or not
-// at all, because it is written aside, synced and renamed. Reading writes
-// nothing. Of two keys none may be a folder of the other, and on file systems
-// that ignore case they must not differ by case alone.
-type Dir struct {
-	root   string
-	fault  func(op Op, path string) error
-	turn   chan struct{}         // holds one token: one change at a time in this process
-	known  map[string]bool       // folders whose entries are durable; whoever has the lock owns it
-	broken atomic.Pointer[error] // why no change can be promised to be durable any more
+	checked []atomic.Uint32 // one bit a block: its checksum was compared
+	covered int             // bytes that sums covers
+
+	names    []string
+	prefixes []string
+	slots    []fieldSlot // by name: where an answer shows it
+	dict     stringTable
+	kinds    []kindCount
 }
 
-// DirOptions are for tests.
-type DirOptions struct {
-	// Fault is asked before every operation on a file. The operation is not done
-	// and fails with the error it returns, unless that is nil.
-	Fault func(op Op, path string) error
+type kindCount struct {
+	kind      intel.Kind
+	open, all int
 }
 
-// NewDir opens the directory, making it (mode 0700) where it is missing.
-func NewDir(root string) (*Dir, error) { return NewDirWith(root, DirOptions{}) }
-
-// NewDirWith is NewDir with options.
-func NewDirWith(root string, o DirOptions) (*Dir, error) {
-	d := newDir(root, o)
-	if st, err := os.Stat(root); err == nil && st.IsDir() {
-		return d, nil
-	}
-	if err := os.MkdirAll(root, 0o700); err != nil {
-		return nil, fmt.Errorf("data folder %s: %w", root, err)
-	}
-	if err := syncDir(filepath.Dir(root)); err != nil && !errors.Is(err, fs.ErrPermission) {
-		return nil, fmt.Errorf("data folder %s: %w", root, err)
-	}
-	return d, nil
-}
-
-// OpenDir opens an existing directory without writing to it.
-func OpenDir(root string) (*Dir, error) {
-	st, err := os.Stat(root)
+// openSegment maps a segment and checks everything a look-up relies on but the
+// heap, whose blocks are checked as they are read.
+func openSegment(ctx context.Context, store blob.Store, ref SegmentRef, h hasher) (*segment, error) {
+	data, release, err := blob.Open(ctx, store, ref.Key)
 	if err != nil {
-		return nil, fmt.Errorf("data folder: %w", err)
+		return nil, fmt.Errorf("segment %s: %w", ref.Key, err)
 	}
-	if !st.IsDir() {
-		return nil, fmt.Errorf("data folder %s is a file", root)
+	s := &segment{key: ref.Key, data: data}
+	runtime.AddCleanup(s, func(release func()) { release() }, release)
+	if _, ok := store.(blob.Mapper); ok {
+		adviseRandom(data)
 	}
-	return newDir(root, DirOptions{}), nil
+	err = guard([]*segment{s}, func() error { return s.load(ref, h) })
+	if err != nil {
+		return nil, fmt.Errorf("segment %s: %w", ref.Key, err)
+	}
+	return s, nil
 }
 
-func newDir(root string, o DirOptions) *Dir {
-	d := &Dir{root: root, fault: o.Fault, turn: make(chan struct{}, 1), known: map[string]bool{root: true}}
-	d.turn <- struct{}{}
-	return d
-}
-
-// Root is the directory's path.
-func (d *Dir) Root() string { return d.root }
-
-func (d *Dir) path(ctx context.Context, key string) (string, error) {
-	if err := ctx.Err(); err != nil {
-		return "", err
+func (s *segment) load(ref SegmentRef, h hasher) (err error) {
+	if ref.Bytes != int64(len(s.data)) {
+		return fmt.Errorf("%w: %d bytes, its head says %d", ErrCorrupt, len(s.data), ref.Bytes)
 	}
-	if err := CheckKey(key); err != nil {
-		return "", err
+	if s.foot, err = readFooter(s.data); err != nil {
+		return err
 	}
-	return filepath.Join(d.root, filepath.FromSlash(key)), nil
-}
-
-// Get implements Store. Objects up to 8 MiB are read at once, larger ones as
-// the reader is.
-func (d *Dir) Get(ctx context.Context, key string) (io.ReadCloser, Info, error) {
-	f, st, err := d.open(ctx, key)
-	if err != nil {
-		return nil, Info{Key: key}, err
+	if s.foot.seedCheck != h.check() {
+		return fmt.Errorf("%w: it belongs to another store (the seed differs)", ErrCorrupt)
 	}
-	info := Info{Key: key, Size: st.Size(), Modified: st.ModTime()}
-	if st.Size() > maxHashed {
-		info.ETag = statTag(st)
-		return f, info, nil
+	if ref.Listings != s.foot.listings || ref.Open != s.foot.open {
+		return fmt.Errorf("%w: %d records of which %d are open; its head says %d and %d",
+			ErrCorrupt, s.foot.listings, s.foot.open, ref.Listings, ref.Open)
 	}
-	defer f.Close()
-	data, err := d.readAll(f)
-	if err != nil {
-		return nil, info, fmt.Errorf("read %s: %w", key, err)
+	if err := s.locate(); err != nil {
+		return err
 	}
-	h := tagger{h: sha256.New()}
-	h.Write(data)
-	info.ETag, info.Size = h.tag(st), int64(len(data))
-	return io.NopCloser(bytes.NewReader(data)), info, nil
-}
-
-// Map implements Mapper. On Windows it is a copy: an open mapping would keep
-// the file from being replaced or deleted.
-func (d *Dir) Map(ctx context.Context, key string) (data []byte, release func(), err error) {
-	f, st, err := d.open(ctx, key)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer f.Close()
-	if st.Size() == 0 {
-		return nil, func() {}, nil
-	}
-	if err := d.before(OpRead, f.Name()); err != nil {
-		return nil, nil, err
-	}
-	return mapFile(f, st.Size())
-}
-
-// open opens an object's file.
-func (d *Dir) open(ctx context.Context, key string) (*os.File, fs.FileInfo, error) {
-	p, err := d.path(ctx, key)
-	if err != nil {
-		return nil, nil, err
-	}
-	f, err := d.openFile(p)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotFolder) {
-		return nil, nil, fmt.Errorf("%s: %w", key, ErrNotFound)
-	} else if err != nil {
-		return nil, nil, err
-	}
-	st, err := f.Stat()
-	if err == nil && st.IsDir() {
-		err = fmt.Errorf("%s: %w", key, ErrNotFound) // a folder of other objects
-	}
-	if err != nil {
-		f.Close()
-		return nil, nil, err
-	}
-	return f, st, nil
-}
-
-// Put implements Store: temporary file, fsync, rename, fsync of the directory.
-// After a failed fsync nobody knows what is on the disk, so this Dir refuses
-// all further changes with ErrNotDurable; a full disk is no such failure.
-func (d *Dir) Put(ctx context.Context, key string, r io.Reader, c Cond) (Info, error) {
-	p, err := d.path(ctx, key)
-	if err != nil {
-		return Info{}, err
-	}
-	if err := d.usable(); err != nil {
-		return Info{}, fmt.Errorf("write %s: %w", key, err)
-	}
-	tmp, err := d.spool(ctx, r)
-	if err == nil {
-		err = d.commit(ctx, key, p, tmp, c)
-	}
-	if err != nil {
-		return Info{}, fmt.Errorf("write %s: %w", key, fullError(err))
-	}
-	return Info{Key: key, Size: tmp.stat.Size(), ETag: tmp.tag, Modified: tmp.stat.ModTime()}, nil
-}
-
-// spooled is an object that is written but not yet in its place.
-type spooled struct {
-	name string
-	stat fs.FileInfo
-	tag  string
-}
-
-// spool writes r to a synced temporary file.
-func (d *Dir) spool(ctx context.Context, r io.Reader) (_ *spooled, err error) {
-	f, err := d.createTemp()
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if cerr := f.Close(); err == nil {
-			err = cerr
+	s.checked = make([]atomic.Uint32, (len(s.sums)/8+31)/32)
+	adviseNeed(s.data, s.section(secAtOff).off)
+	for _, id := range []uint32{secSums, secNames, secDict, secStat, secAtOff, secAtHash, secHoff, secHash} {
+		if err := s.checkSection(s.section(id)); err != nil {
+			return err
 		}
-		if err != nil {
-			d.discard(f.Name())
-		}
-	}()
-	h := tagger{h: sha256.New()}
-	if _, err = io.Copy(io.MultiWriter(faultWriter{d, f}, &h), ctxReader{ctx, r}); err != nil {
-		return nil, err
 	}
-	if err = d.syncFile(f); err != nil {
-		return nil, err
-	}
-	st, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	return &spooled{name: f.Name(), stat: st, tag: h.tag(st)}, nil
+	return s.loadTables()
 }
 
-// commit puts a spooled object in its place, if c holds, and makes that durable.
-func (d *Dir) commit(ctx context.Context, key, p string, tmp *spooled, c Cond) (err error) {
-	defer func() {
-		if err != nil {
-			d.discard(tmp.name)
+// locate finds the sections and checks that their lengths fit the counts.
+func (s *segment) locate() error {
+	n := s.foot.listings
+	s.heap, s.sums = s.bytes(secHeap), s.bytes(secSums)
+	s.byHash = keyed{s.bytes(secHash), s.bytes(secHoff)}
+	s.byAddress = keyed{s.bytes(secAtHash), s.bytes(secAtOff)}
+	s.covered = s.section(secSums).off
+	if blocks := (s.covered + blockSize - 1) / blockSize; len(s.sums) != 8*blocks || s.section(secHeap).off != 0 {
+		return fmt.Errorf("%w: section sums has %d bytes for %d blocks", ErrCorrupt, len(s.sums), blocks)
+	}
+	for _, x := range []struct {
+		id   uint32
+		size int
+		to   *rows
+	}{{secRoff, 4, &s.roff}, {secChg, 4, &s.chg}, {secAddr4, addr4Row, &s.addr4}, {secAddr6, addr6Row, &s.addr6}, {secCIDR, cidrRow, &s.cidr}} {
+		sec := s.section(x.id)
+		if sec.len%x.size != 0 || sec.off+sec.len > s.covered {
+			return fmt.Errorf("%w: section %v has %d bytes at %d", ErrCorrupt, sec, sec.len, sec.off)
 		}
-	}()
-	unlock, err := d.lock(ctx)
-	if err != nil {
-		return err
+		*x.to = rows{sec.off, x.size, sec.len / x.size}
 	}
-	defer unlock()
-	if err := d.usable(); err != nil {
-		return err
-	}
-	if err := d.check(ctx, key, c); err != nil {
-		return err
-	}
-	if err := d.makeDirs(filepath.Dir(p)); err != nil {
-		return err
-	}
-	if err := d.rename(tmp.name, p); err != nil {
-		return err
-	}
-	return d.syncDir(filepath.Dir(p))
-}
-
-func (d *Dir) check(ctx context.Context, key string, c Cond) error {
-	if c == (Cond{}) {
-		return nil
-	}
-	rc, info, err := d.Get(ctx, key)
-	if err == nil {
-		rc.Close()
-	}
-	there := err == nil
-	switch {
-	case err != nil && !errors.Is(err, ErrNotFound):
-		return err
-	case there && c.IfAbsent, c.IfMatch != "" && (!there || c.IfMatch != info.ETag):
-		return ErrConflict
+	if s.roff.n != n || s.chg.n != n || len(s.byHash.hash) != 8*n ||
+		!s.byHash.ok() || !s.byAddress.ok() || len(s.heap) > s.covered {
+		return fmt.Errorf("%w: the sections do not have %d rows", ErrCorrupt, n)
 	}
 	return nil
 }
 
-// List implements Store. ETags are left empty: compare Size and Modified.
-func (d *Dir) List(ctx context.Context, prefix string) ([]Info, error) {
-	if err := checkPrefix(prefix); err != nil {
+// keyed is a pair of sections: sorted hashes, and the heap offset/4 of each one's record.
+type keyed struct{ hash, ref []byte }
+
+func (k keyed) ok() bool { return len(k.hash)%8 == 0 && len(k.hash) == 2*len(k.ref) }
+func (k keyed) len() int { return len(k.hash) / 8 }
+
+// rows are a section's fixed-size rows.
+type rows struct{ off, size, n int }
+
+// row returns row i, its blocks checked.
+func (s *segment) row(r rows, i int) ([]byte, error) {
+	at := r.off + i*r.size
+	if err := s.check(at, r.size); err != nil {
 		return nil, err
 	}
-	start := d.root
-	if i := strings.LastIndexByte(prefix, '/'); i >= 0 {
-		start = filepath.Join(d.root, filepath.FromSlash(prefix[:i]))
-	}
-	out := []Info{}
-	err := d.walk(start, func(p string, e fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotFolder) {
-			return nil // gone since its folder was read, or never there
-		}
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil || p == d.root {
-			return err
-		}
-		rel, err := filepath.Rel(d.root, p)
-		if err != nil {
-			return err
-		}
-		key := filepath.ToSlash(rel)
-		switch {
-		case e.IsDir() && (strings.HasPrefix(e.Name(), ".") || !strings.HasPrefix(key+"/", prefix) && !strings.HasPrefix(prefix, key+"/")):
-			return filepath.SkipDir
-		case !e.Type().IsRegular() || strings.HasPrefix(e.Name(), ".") || !strings.HasPrefix(key, prefix):
-			return nil
-		}
-		st, err := e.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		out = append(out, Info{Key: key, Size: st.Size(), Modified: st.ModTime()})
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list %q: %w", prefix, err)
-	}
-	sort.Slice(out, func(i, j int) bool { return out[i].Key < out[j].Key })
-	return out, nil
+	return s.data[at : at+r.size : at+r.size], nil
 }
 
-// Delete implements Store. Folders that became empty go with the object.
-func (d *Dir) Delete(ctx context.Context, key string) error {
-	p, err := d.path(ctx, key)
-	if err != nil {
-		return err
+// bytes returns a section in place.
+func (s *segment) bytes(id uint32) []byte {
+	sec := s.section(id)
+	return s.data[sec.off : sec.off+sec.len : sec.off+sec.len]
+}
+
+// section returns the table's row for id, an empty one where there is none.
+func (s *segment) section(id uint32) section {
+	for _, sec := range s.foot.sections {
+		if sec.id == id {
+			return sec
+		}
 	}
-	if _, err := os.Lstat(p); errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotFolder) {
-		return nil
-	}
-	if err := d.remove(ctx, p); err != nil {
-		return fmt.Errorf("delete %s: %w", key, err)
+	return section{id: id}
+}
+
+func (s *segment) checkSection(sec section) error {
+	if sec.len > 0 && xxhash.Sum64(s.bytes(sec.id)) != sec.sum {
+		return fmt.Errorf("%w: checksum of section %v at byte %d", ErrCorrupt, sec, sec.off)
 	}
 	return nil
 }
 
-func (d *Dir) remove(ctx context.Context, p string) error {
-	unlock, err := d.lock(ctx)
-	if err != nil {
-		return err
+// loadTables reads the small sections.
+func (s *segment) loadTables() error {
+	bad := fmt.Errorf("%w: section names or dict", ErrCorrupt)
+	if b := s.bytes(secNames); len(b) > 0 {
+		names, rest, ok := readTable(b)
+		if !ok {
+			return bad
+		}
+		prefixes, _, ok := readTable(rest)
+		if !ok || prefixes.n != names.n {
+			return bad
+		}
+		s.names, s.prefixes = names.strings(), prefixes.strings()
 	}
-	defer unlock()
-	if err := d.usable(); err != nil {
-		return err
+	if b := s.bytes(secDict); len(b) > 0 {
+		dict, _, ok := readTable(b)
+		if !ok {
+			return bad
+		}
+		s.dict = dict
 	}
-	if err := d.removeFile(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	for _, n := range s.names {
+		s.slots = append(s.slots, slotOf(n))
 	}
-	dir := filepath.Dir(p)
-	for dir != d.root && os.Remove(dir) == nil { // fails where it is not empty
-		delete(d.known, dir)
-		dir = filepath.Dir(dir)
+	for row := s.bytes(secStat); len(row) >= statRow; row = row[statRow:] {
+		s.kinds = append(s.kinds, kindCount{intel.Kind(le.Uint32(row)), int(le.Uint32(row[4:])), int(le.Uint32(row[8:]))})
 	}
-	return d.syncDir(dir)
+	return nil
 }
 
-// CleanTemp removes what killed processes left half-written more than age ago.
-func (d *Dir) CleanTemp(age time.Duration, now time.Time) {
-	es, err := os.ReadDir(filepath.Join(d.root, tmpDir))
-	if err != nil {
-		return
-	}
-	for _, e := range es {
-		if st, err := e.Info(); err == nil && now.Sub(st.ModTime()) > age {
-			d.discard(filepath.Join(d.root, tmpDir, e.Name()))
+// check compares the checksums of the blocks that hold data[off:off+n], those
+// that were not compared before.
+func (s *segment) check(off, n int) error {
+	for b, end := off>>blockBits, (off+n-1)>>blockBits; b <= end; b++ {
+		if s.checked[b>>5].Load()&(1<<(b&31)) == 0 {
+			if err := s.checkBlock(b); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
 }
 
-// tagger makes the ETag of what is written to it.
-type tagger struct {
-	h hash.Hash
-	n int
-}
-
-func (t *tagger) Write(p []byte) (int, error) {
-	if t.n += len(p); t.n <= maxHashed {
-		t.h.Write(p)
+func (s *segment) checkBlock(b int) error {
+	off := b << blockBits
+	if xxhash.Sum64(s.data[off:min(off+blockSize, s.covered)]) != u64at(s.sums, b) {
+		return fmt.Errorf("segment %s: %w: checksum of the block at byte %d", s.key, ErrCorrupt, off)
 	}
-	return len(p), nil
+	s.checked[b>>5].Or(1 << (b & 31))
+	return nil
 }
 
-func (t *tagger) tag(st fs.FileInfo) string {
-	if t.n > maxHashed {
-		return statTag(st)
+// headerMax is the most bytes before a record's body: kind, flags and length.
+const headerMax = 2 + 5
+
+// record decodes the record at heap offset ref*4.
+func (s *segment) record(ref uint32) (r record, err error) {
+	off := int(ref) * 4
+	if off+3 > len(s.heap) {
+		return r, s.bad(off)
 	}
-	return hex.EncodeToString(t.h.Sum(nil)[:16])
-}
-
-// statTag identifies the content of a large file without reading it.
-func statTag(st fs.FileInfo) string {
-	return fmt.Sprintf("%x-%x-%x", st.Size(), st.ModTime().UnixNano(), fileID(st))
-}
-
-// ctxReader ends a copy when the context does.
-type ctxReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (c ctxReader) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
+	if err := s.check(off, min(headerMax, len(s.heap)-off)); err != nil {
+		return r, err
 	}
-	return c.r.Read(p)
+	c := cursor{b: s.heap[off+2 : min(off+headerMax, len(s.heap))]}
+	if body := c.uvarint(); c.bad || body > uint64(len(s.heap)-off) {
+		return r, s.bad(off)
+	} else if err := s.check(off, min(headerMax+int(body), len(s.heap)-off)); err != nil {
+		return r, err
+	}
+	r, ok := decodeRecord(s.heap[off:])
+	if !ok {
+		return r, s.bad(off)
+	}
+	r.off = off
+	return r, nil
 }
+
+// bad says that the record at a heap offset makes no sense.
+func (s *segment) bad(off int) error {
+	return fmt.Errorf("segment %s: %w: record at byte %d", s.key, ErrCorrupt, off)
+}
+
+func (s *segment) unpacker(fields []byte) unpacker {
+	return unpacker{cursor: cursor{b: fields}, names: s.names, prefixes: s.prefixes, dict: &s.dict}
+}
+
+// listings is the number of records, open and closed.
+func (s *segment) listings() int { return s.foot.listings }
+
+// hasNetworks says whether the segment lists any network.
+func (s *segment) hasNetworks() bool { return s.cidr.n > 0 }
