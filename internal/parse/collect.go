@@ -1,7 +1,6 @@
 package parse
 
 import (
-	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -24,6 +23,7 @@ type collector struct {
 	*plan
 	options Options
 	res     *Result
+	list    entries
 	index   *index
 	keep    arena
 	ctx     *contexts
@@ -103,15 +103,15 @@ func (c *collector) take(r *record, o offer, kinds intel.KindSet) {
 		c.reject(r.line, o.value, reasonOf(err))
 		return
 	}
-	pos, hash := c.index.find(ind, c.res.Entries)
+	pos, hash := c.index.find(ind, &c.list)
 	if pos < 0 {
 		if why := intel.Reserved(ind); why != "" {
 			c.suppress(why, 1)
 			return
 		}
-		pos = len(c.res.Entries)
+		pos = c.list.count
 		c.index.put(hash, pos)
-		c.res.Entries = append(c.res.Entries, c.entry(r, o, ind))
+		c.list.add(c.entry(r, o, ind))
 		c.res.Accepted++
 	} else {
 		c.merge(pos, r, o.column)
@@ -174,7 +174,7 @@ func (c *collector) gather(r *record, column int) {
 		// column's name in the feed. Lists of indicators are not: every one of
 		// them would hold all others.
 		case i != column && len(values) == 1 && !c.blank(trim(values[0])):
-			c.ctx.add(cmp.Or(col.Source, col.Kinds.String()), values[0])
+			c.ctx.add(col.name, values[0])
 		}
 	}
 	for _, e := range r.extra {
@@ -203,7 +203,7 @@ func (c *collector) cell(col *column, v string) {
 // merge keeps what a duplicate says beyond its entry.
 func (c *collector) merge(pos int, r *record, column int) {
 	c.gather(r, column)
-	has := c.res.Entries[pos].Fields
+	has := c.list.at(pos).Fields
 	if equal(has, c.around.pairs) {
 		return
 	}
@@ -231,18 +231,20 @@ func (c *collector) addition(pos int, p pair) {
 	}
 }
 
-// finish puts the additions into their entries.
-func (c *collector) finish() {
+// finish puts the additions into their entries and hands over the result.
+func (c *collector) finish() *Result {
 	for pos, a := range c.more {
-		pairs := a.pairs
-		for _, f := range c.res.Entries[pos].Fields {
+		e, pairs := c.list.at(pos), a.pairs
+		for _, f := range e.Fields {
 			for _, v := range f.Values {
 				pairs = append(pairs, pair{f.Name, v})
 			}
 		}
-		c.res.Entries[pos].Fields = c.ctx.build(normal(pairs))
+		e.Fields = c.ctx.build(normal(pairs))
 	}
 	clear(c.more)
+	c.res.Entries = c.list.take()
+	return c.res
 }
 
 // suppress counts n records that were understood and left out by rule.

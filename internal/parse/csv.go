@@ -82,8 +82,11 @@ func (r *csvReader) record(cells []string, ln line) ([]string, string) {
 		b.WriteString(text)
 		for closed := false; !closed; used++ {
 			next, ok := r.peek(used)
-			if !ok || next.long || used+1 >= maxQuotedLines || b.Len()+len(next.text) >= maxLine {
-				return nil, fmt.Sprintf("a quote is not closed within %d lines", used+1)
+			switch {
+			case !ok:
+				return nil, "a quote is not closed"
+			case next.long || used+1 >= maxQuotedLines || b.Len()+len(next.text) >= maxLine:
+				return nil, fmt.Sprintf("a quote is not closed within %d lines or 1 MiB", maxQuotedLines)
 			}
 			var good bool
 			if closed, good = r.cut.closes(next.text); !good {

@@ -3,6 +3,7 @@ package parse
 import (
 	"cmp"
 	"hash/maphash"
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
@@ -95,17 +96,23 @@ type contexts struct {
 	seed      maphash.Seed
 	constants []pair
 	pairs     []pair // of the record at hand
-	recent    []intel.Fields
+	recent    []remembered
 	fields    []intel.Field // free places
 	values    []string      // free places
 	names     map[string]string
+}
+
+// remembered are fields that were built lately, with the hash of their values.
+type remembered struct {
+	hash   uint64
+	fields intel.Fields
 }
 
 // recentSize is how many of the last fields are remembered, a power of two.
 const recentSize = 1 << 12
 
 func newContexts(keep *arena, constants []intel.Field) *contexts {
-	c := &contexts{keep: keep, seed: maphash.MakeSeed(), recent: make([]intel.Fields, recentSize), names: map[string]string{}}
+	c := &contexts{keep: keep, seed: maphash.MakeSeed(), recent: make([]remembered, recentSize), names: map[string]string{}}
 	for _, f := range constants {
 		for _, v := range f.Values {
 			c.add(f.Name, v)
@@ -143,19 +150,15 @@ func (c *contexts) build(pairs []pair) intel.Fields {
 	if len(pairs) == 0 {
 		return nil
 	}
-	var h maphash.Hash
-	h.SetSeed(c.seed)
+	var h uint64
 	for _, p := range pairs {
-		h.WriteString(p.name)
-		h.WriteByte(0)
-		h.WriteString(p.value)
-		h.WriteByte(0)
+		h = bits.RotateLeft64(h, 5) ^ maphash.String(c.seed, p.value)
 	}
-	place := &c.recent[h.Sum64()&(recentSize-1)]
-	if !equal(*place, pairs) {
-		*place = c.fresh(pairs)
+	place := &c.recent[h&(recentSize-1)]
+	if place.hash != h || !equal(place.fields, pairs) {
+		*place = remembered{h, c.fresh(pairs)}
 	}
-	return *place
+	return place.fields
 }
 
 // equal says whether f is just the pairs.

@@ -83,16 +83,15 @@ type Result struct {
 func Collect(ctx context.Context, r io.Reader, s Spec, o Options) (*Result, error) {
 	c := newCollector(s, o)
 	if err := s.Check(); err != nil {
-		return c.res, err
+		return c.finish(), err
 	}
 	f, _ := formatOf(s.Type)
 	err := ctx.Err()
 	if err == nil {
 		err = f.read(ctx, r, c)
 	}
-	c.finish()
 	if err != nil {
-		return c.res, fmt.Errorf("parse %s: %w", s.Type, err)
+		err = fmt.Errorf("parse %s: %w", s.Type, err)
 	}
-	return c.res, nil
+	return c.finish(), err
 }

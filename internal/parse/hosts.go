@@ -53,6 +53,9 @@ func (c *collector) hostsLine(no int, text string) {
 
 // notSink says why names at this address are not blocked, or "".
 func notSink(word string) string {
+	if word == "0" { // 0.0.0.0, as inet_aton(3) reads it
+		return ""
+	}
 	a, err := netip.ParseAddr(word)
 	if err != nil {
 		return fmt.Sprintf("%q before the name is no address", shorten(word))

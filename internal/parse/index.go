@@ -32,7 +32,7 @@ func (x *index) hash(ind intel.Indicator) uint32 {
 }
 
 // find returns the position of ind's entry, or -1 and the hash to put it with.
-func (x *index) find(ind intel.Indicator, entries []intel.Entry) (int, uint32) {
+func (x *index) find(ind intel.Indicator, list *entries) (int, uint32) {
 	h := x.hash(ind)
 	mask := uint32(len(x.slots) - 1)
 	for i := h & mask; ; i = (i + 1) & mask {
@@ -40,7 +40,7 @@ func (x *index) find(ind intel.Indicator, entries []intel.Entry) (int, uint32) {
 		if s.entry == 0 {
 			return -1, h
 		}
-		if s.hash == h && entries[s.entry-1].Indicator == ind {
+		if s.hash == h && list.at(int(s.entry-1)).Indicator == ind {
 			return int(s.entry - 1), h
 		}
 	}

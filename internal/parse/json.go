@@ -23,12 +23,17 @@ type objects struct {
 	paths map[string][]int // source path → columns
 	tree  tree
 	path  []byte // of the node at hand
+	why   string // of records without an indicator
 	rec   record
 }
 
 func newObjects(c *collector) *objects {
 	o := &objects{c: c, paths: map[string][]int{}}
 	o.rec.cols = make([][]string, len(c.columns))
+	o.why = "nothing at " + c.columns[c.values[0]].Source
+	if o.why == "nothing at ." {
+		o.why = "not a plain value"
+	}
 	for i, col := range c.columns {
 		if col.Source != "" {
 			o.paths[col.path] = append(o.paths[col.path], i)
@@ -58,7 +63,7 @@ func (o *objects) unusable(text string, line int, reason string) {
 
 // reset begins a record.
 func (o *objects) reset(text string, line int, key string) {
-	o.rec.line, o.rec.raw, o.rec.why = line, text, "nothing at "+o.wanted()
+	o.rec.line, o.rec.raw, o.rec.why = line, text, o.why
 	for i := range o.rec.cols {
 		o.rec.cols[i] = o.rec.cols[i][:0]
 	}
@@ -70,12 +75,6 @@ func (o *objects) reset(text string, line int, key string) {
 	for _, i := range o.paths[keyPath] {
 		o.rec.cols[i] = append(o.rec.cols[i], key)
 	}
-}
-
-// wanted names the paths at which an indicator could be.
-func (o *objects) wanted() string {
-	i := o.c.plan.values[0]
-	return o.c.columns[i].Source
 }
 
 // leaves gives every plain value in the node to the columns whose path leads to

@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -117,8 +118,12 @@ func (s *jsonStream) mismatch(n int, c byte) error {
 	if s.steps[n].kind == stepEach {
 		want = "an array"
 	}
-	reason := fmt.Sprintf("%s is %s, not %s", pathString(s.steps[:n]), jsonKind(c), want)
-	if c != 'n' && s.fixed(n) {
+	kind := jsonKind(c)
+	reason := fmt.Sprintf("%s is %s, not %s", cmp.Or(pathString(s.steps[:n]), "the document"), kind, want)
+	switch {
+	case kind == "":
+		return s.bad("no JSON: %q, where a value belongs", c)
+	case c != 'n' && s.fixed(n):
 		return s.bad("records %s: %s", pathString(s.steps), reason)
 	}
 	text, err := s.capture()
@@ -128,7 +133,7 @@ func (s *jsonStream) mismatch(n int, c byte) error {
 	return err
 }
 
-// jsonKind names what begins with c.
+// jsonKind names the sort of value that begins with c, "" where none does.
 func jsonKind(c byte) string {
 	switch {
 	case c == '{':
@@ -140,7 +145,7 @@ func jsonKind(c byte) string {
 	case c == 't' || c == 'f' || c == 'n' || c == '-' || c >= '0' && c <= '9':
 		return "a plain value"
 	}
-	return fmt.Sprintf("no JSON (it begins with %q)", c)
+	return ""
 }
 
 // emit hands over the value at pos.

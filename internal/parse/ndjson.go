@@ -25,6 +25,7 @@ func readNDJSON(ctx context.Context, r io.Reader, c *collector) error {
 		if !isRecord {
 			continue
 		}
+		before := c.res.Read
 		if len(steps) == 0 && text[0] == '{' {
 			err = to.object(text, ln.no, "")
 		} else {
@@ -32,8 +33,11 @@ func readNDJSON(ctx context.Context, r io.Reader, c *collector) error {
 			s.line = ln.no
 			err = s.run()
 		}
-		if err != nil {
+		switch {
+		case err != nil:
 			c.reject(ln.no, text, err.Error())
+		case len(steps) == 0 && c.res.Read == before:
+			c.reject(ln.no, text, "a list without elements")
 		}
 	}
 }

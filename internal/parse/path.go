@@ -99,8 +99,5 @@ func pathString(steps []step) string {
 			b.WriteString(st.name)
 		}
 	}
-	if b.Len() == 0 {
-		return "."
-	}
 	return b.String()
 }

@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,7 +23,7 @@ type plan struct {
 // column is a column with its context name and its path worked out.
 type column struct {
 	Column
-	name string // the context field, by its typed name where it has one
+	name string // the context field; of an indicator, where it is context of others, its name in the feed
 	path string // json, ndjson: as sourcePath gives it
 	list bool   // its text is split at Split
 }
@@ -39,6 +40,9 @@ func compile(s Spec) *plan {
 	if p.kinds == 0 {
 		p.kinds = intel.Domain.Set()
 	}
+	if s.Type == "txt" && s.Separator != "" && len(s.Columns) == 0 {
+		s.Columns = []Column{{Field: Indicator}} // the first cell
+	}
 	for i, c := range s.Columns {
 		if c.Split == "" {
 			c.Split = ","
@@ -47,10 +51,12 @@ func compile(s Spec) *plan {
 			c.Kinds = p.kinds
 		}
 		path, _ := sourcePath(c.Source)
-		p.columns = append(p.columns, column{Column: c, name: typedName(c.Field), path: path, list: c.Type == "list"})
+		col := column{Column: c, name: typedName(c.Field), path: path, list: c.Type == "list"}
 		if c.Field == Indicator {
+			col.name = cmp.Or(strings.ReplaceAll(c.Source, "[]", ""), c.Kinds.String())
 			p.values = append(p.values, i)
 		}
+		p.columns = append(p.columns, col)
 	}
 	for _, rule := range s.Filter {
 		p.filters = append(p.filters, filter{rule, p.find(rule.Column)})

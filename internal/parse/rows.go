@@ -11,24 +11,18 @@ import (
 
 // rows turns cells into records: what csv and separated text have in common.
 type rows struct {
-	c       *collector
-	header  bool     // the header is still to come
-	above   string   // the text of a comment directly above the line at hand
-	aboveNo int      // its line
-	names   []string // of the columns, from the header
-	split   func(cells []string, text string) []string
-	cells   []string // of the last row, for reuse
-	rec     record
+	c      *collector
+	header bool     // the header is still to come
+	above  string   // the last comment before the first row
+	names  []string // of the columns, from the header
+	split  func(cells []string, text string) []string
+	cells  []string // of the last row, for reuse
+	rec    record
 }
 
 func newRows(c *collector) *rows {
 	r := &rows{c: c, header: c.spec.HasHeaders}
 	r.split = func(cells []string, text string) []string { return c.splitText(cells, text, text) }
-	// Separated text without a mapping: the first cell is the indicator.
-	if len(c.columns) == 0 && c.spec.Type == "txt" && c.spec.Separator != "" {
-		c.columns = []column{{Column: Column{Field: Indicator, Kinds: c.kinds}}}
-		c.plan.values = []int{0}
-	}
 	r.rec.cols = make([][]string, len(c.columns))
 	return r
 }
@@ -40,7 +34,7 @@ func (r *rows) record(ln line) (text string, ok bool) {
 	switch {
 	case kind == lineComment:
 		if r.header && !ln.long {
-			r.above, r.aboveNo = text, ln.no
+			r.above = text
 		}
 	case kind == lineExclusion:
 		r.c.suppress(suppressedExclusion, 1)
@@ -60,7 +54,7 @@ func (r *rows) row(no int, raw string, cells []string) {
 	r.cells = cells
 	if r.header {
 		r.header = false
-		if r.isHeader(no, cells) {
+		if r.isHeader(cells) {
 			r.names = cloneAll(cells)
 			return
 		}
@@ -90,36 +84,36 @@ func (r *rows) row(no int, raw string, cells []string) {
 
 // missing says why a row offers no indicator, where it does not.
 func (r *rows) missing(cells []string) string {
-	for _, i := range r.c.plan.values {
+	for _, i := range r.c.values {
 		if i < len(cells) && !r.c.blank(cells[i]) {
 			return ""
 		}
 	}
-	i := r.c.plan.values[0]
+	i := r.c.values[0]
 	if i < len(cells) {
 		_, err := intel.Parse("", r.c.kinds)
 		return reasonOf(err)
 	}
-	return fmt.Sprintf("%d columns; the indicator would be column %d", len(cells), i+1)
+	return fmt.Sprintf("the row ends after column %d, and the indicator is in column %d", len(cells), i+1)
 }
 
-// isHeader says whether the first row is the header. It is not where the line
-// above is a comment that has the header in it: the same number of columns, while
-// the row has an indicator where it should.
-func (r *rows) isHeader(no int, cells []string) bool {
-	if r.aboveNo != no-1 || r.above == "" {
-		return true
-	}
+// isHeader says whether the first row is the header. It is not where the header
+// is in the comment before it: a row itself, while the first row has an indicator
+// where it should.
+func (r *rows) isHeader(cells []string) bool {
 	above := r.split(nil, r.above)
-	if len(above) != len(cells) || len(cells) < 2 {
+	if len(above) < 2 {
 		return true
 	}
-	for _, i := range r.c.plan.values {
-		if i < len(cells) {
-			if _, err := intel.Parse(bareName(cells[i], r.c.columns[i].Kinds), r.c.columns[i].Kinds); err == nil {
+	for _, i := range r.c.values {
+		if i >= len(cells) {
+			continue
+		}
+		if _, err := intel.Parse(bareName(cells[i], r.c.columns[i].Kinds), r.c.columns[i].Kinds); err == nil {
+			if len(above) == len(cells) {
 				r.names = cloneAll(above)
-				return false
 			}
+			return false
 		}
 	}
 	return true

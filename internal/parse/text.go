@@ -44,13 +44,10 @@ func (c *collector) splitText(cells []string, whole, trimmed string) []string {
 		return cells
 	}
 	cells = splitPlain(cells, whole, sep)
-	for _, i := range c.plan.values {
+	for _, i := range c.values {
 		if i < len(cells) {
 			cells[i] = c.comments.cut(cells[i])
 		}
-	}
-	if len(c.columns) == 0 {
-		cells[0] = c.comments.cut(cells[0])
 	}
 	return cells
 }
