@@ -66,7 +66,10 @@ func Run(ctx context.Context, env Env) int {
 	}
 	code, hint := verdictOf(explainUsage(cmd, err))
 	var f *failure
-	if !errors.As(err, &f) || f.err != nil {
+	switch known := errors.As(err, &f); {
+	case !known && code == exitInterrupted:
+		p.talk.problem("elasticintel: interrupted")
+	case !known || f.err != nil:
 		p.talk.problem("elasticintel: %v", explainUsage(cmd, err))
 		if code == exitUsage && hint == "" {
 			hint = fmt.Sprintf("See `%s --help`.", cmd.CommandPath())
@@ -90,6 +93,7 @@ type program struct {
 	configFile string
 	json       bool
 
+	serving   bool             // this is the server
 	catalogue *local.Catalogue // once it is opened
 }
 

@@ -38,13 +38,14 @@ func (p *program) openFolder(ctx context.Context) (*local.Folder, error) {
 }
 
 // openCatalogue reads the feed definitions. Wrong ones are reported and the
-// others used.
+// others used; none at all is an error, save for a server, which must go on
+// answering and picks them up when they come.
 func (p *program) openCatalogue() (*local.Catalogue, error) {
 	if p.catalogue != nil {
 		return p.catalogue, nil
 	}
 	c, err := local.OpenCatalogue(p.cfg.Feeds, elasticintel.FeedsFS())
-	if c == nil {
+	if c == nil || len(c.Current().All()) == 0 && !p.serving {
 		return nil, configError(err, "Point --feeds at a folder with feed definitions, or leave it out to use the built-in catalogue.")
 	}
 	if err != nil {

@@ -42,6 +42,7 @@ also in a JSON file (--config). Exit codes: 0 done or nothing found, 1 something
 	g.SortFlags = false
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(helpCommand(root))
+	root.SetHelpCommandGroupID("keep")
 	root.CompletionOptions.DisableDefaultCmd = true
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "ndjson", "csv"}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddGroup(&cobra.Group{ID: "use", Title: "Use:"}, &cobra.Group{ID: "feeds", Title: "Feeds:"}, &cobra.Group{ID: "keep", Title: "Operate:"})
@@ -114,7 +115,7 @@ func explainUsage(cmd *cobra.Command, err error) error {
 
 func helpCommand(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
-		Use: "help [COMMAND]", Short: "Show the help of a command", Hidden: true,
+		Use: "help [COMMAND]", Short: "Show the help of a command",
 		RunE: func(_ *cobra.Command, args []string) error {
 			cmd, rest, err := root.Find(args)
 			if err != nil || len(rest) > 0 {

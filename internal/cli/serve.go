@@ -38,6 +38,7 @@ It listens on this machine only. For other machines make a key first (elasticint
 }
 
 func (p *program) serve(ctx context.Context) error {
+	p.serving = true
 	x, err := p.openParts(ctx, true)
 	if err != nil {
 		return err

@@ -321,6 +321,50 @@ func TestServe_ForOthersOnlyWithAKey(t *testing.T) {
 	s.stop(syscall.SIGTERM, 0)
 }
 
+func TestServe_GoesOnAnsweringWithoutDefinitions(t *testing.T) {
+	w := newWorld(t, "alpha")
+	w.must(0, "ingest", "alpha")
+	def := filepath.Join(w.dir, "feeds", "alpha.json")
+	if err := os.WriteFile(def, []byte(`{"feeds":[`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := w.serve()
+	if !s.found("one.alpha.example") {
+		t.Error("a slip in a definition takes the answers away")
+	}
+	within(t, 5*time.Second, "the slip is reported", func() bool { return strings.Contains(s.talk.String(), "alpha.json") })
+	w.feeds.Add("/alpha", "four.alpha.example")
+	w.define("alpha", `,"interval":"1h"`)
+	within(t, 5*time.Second, "the definition is back", func() bool { _, b := s.get("/api/v1/feeds"); return strings.Contains(b, `"id":"alpha"`) })
+	s.stop(syscall.SIGTERM, 0)
+}
+
+func TestIngest_InterruptedLeavesNothingHalfDone(t *testing.T) {
+	w := newWorld(t, "alpha")
+	w.feeds.Fail("/alpha", feedserver.Blackhole, 0)
+	cmd := w.command("ingest", "alpha")
+	var talk syncBuffer
+	cmd.Stderr = &talk
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if err := w.feeds.Wait(ctx, "/alpha", 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 130 || !strings.Contains(talk.String(), "interrupted") {
+		t.Errorf("exit code %d: %s", code, &talk)
+	}
+	w.must(0, "verify")
+	w.feeds.Heal("/alpha")
+	w.must(0, "ingest", "alpha")
+}
+
 func TestServe_StopsWhileAFeedHangs(t *testing.T) {
 	w := newWorld(t, "alpha", "hangs")
 	w.feeds.Fail("/hangs", feedserver.Blackhole, 0)

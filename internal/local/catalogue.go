@@ -22,8 +22,8 @@ type Catalogue struct {
 }
 
 // OpenCatalogue reads a catalogue from dir, or from builtin where dir is "".
-// Files that are wrong are reported in the error and the rest is usable; where
-// nothing is usable the catalogue is nil.
+// Files that are wrong, or that there are none, is reported in the error, and
+// the catalogue holds the rest; it is nil where the folder cannot be read.
 func OpenCatalogue(dir string, builtin fs.FS) (*Catalogue, error) {
 	c := &Catalogue{fsys: builtin}
 	if dir != "" {
@@ -35,13 +35,13 @@ func OpenCatalogue(dir string, builtin fs.FS) (*Catalogue, error) {
 		c.fsys = os.DirFS(dir)
 	}
 	_, err := c.Reload()
-	if len(c.Current().All()) > 0 {
-		return c, err
+	if c.cur == nil {
+		return nil, err
 	}
-	if err == nil {
+	if err == nil && len(c.cur.All()) == 0 {
 		err = fmt.Errorf("feeds folder %s: no feed definitions (*.json)", dir)
 	}
-	return nil, err
+	return c, err
 }
 
 // Current returns the catalogue as last read.

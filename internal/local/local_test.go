@@ -138,10 +138,16 @@ func TestCatalogue_FollowsItsFiles(t *testing.T) {
 func TestOpenCatalogue_SaysWhatIsMissing(t *testing.T) {
 	empty := t.TempDir()
 	file := filepath.Join(empty, "file.json")
-	for dir, want := range map[string]string{filepath.Join(empty, "no"): "feeds folder", empty: "no feed definitions"} {
-		if c, err := OpenCatalogue(dir, nil); c != nil || err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("OpenCatalogue(%s) = %v, %v", dir, c, err)
-		}
+	if c, err := OpenCatalogue(filepath.Join(empty, "no"), nil); c != nil || err == nil || !strings.Contains(err.Error(), "feeds folder") {
+		t.Errorf("OpenCatalogue of nothing = %v, %v", c, err)
+	}
+	c, err := OpenCatalogue(empty, nil)
+	if c == nil || err == nil || !strings.Contains(err.Error(), "no feed definitions") {
+		t.Fatalf("OpenCatalogue of an empty folder = %v, %v", c, err)
+	}
+	writeFeed(t, empty, "first")
+	if changed, err := c.Reload(); !changed || err != nil || c.Current().Get("first") == nil {
+		t.Errorf("the first definition in an empty folder: %v, %v", changed, err)
 	}
 	if err := os.WriteFile(file, []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
