@@ -1,0 +1,111 @@
+// Package archtest enforces the shape of the source: who may import whom (the
+// map in doc.go), and the few habits that keep the parts apart. Its test reads
+// every Go file of the module. Change a rule in this file, with a reason.
+package archtest
+
+// allowed is which packages of ours a package may import, outside its tests.
+// Folders are relative to the module; "." is the root package. A package that is
+// not here may not exist: add a line for it, as low in the layers as it goes.
+var allowed = map[string][]string{
+	".": {},
+
+	// The domain and what knows nothing of ours but it.
+	"internal/intel": {},
+	"internal/query": {"internal/intel"},
+	"internal/parse": {"internal/intel"},
+	"internal/score": {"internal/intel"},
+	"internal/fetch": {"internal/intel"},
+	"internal/blob":  {},
+	"internal/feed":  {"internal/intel", "internal/parse"},
+	"internal/auth":  {"internal/intel", "internal/blob"},
+
+	// Engines never import each other, nor who asks them.
+	"internal/corpus":     {"internal/intel", "internal/blob", "internal/query"},
+	"internal/opensearch": {"internal/intel", "internal/blob", "internal/query"},
+
+	// What the product does.
+	"internal/lookup":            {"internal/intel", "internal/score", "internal/query"},
+	"internal/lookup/lookuptest": {"internal/intel", "internal/lookup"},
+	"internal/ingest":            {"internal/intel", "internal/blob", "internal/corpus", "internal/feed", "internal/fetch", "internal/parse"},
+	"internal/schedule":          {"internal/intel", "internal/feed"},
+	"internal/enrich":            {"internal/intel", "internal/blob", "internal/fetch"},
+	"internal/export":            {"internal/intel", "internal/lookup", "internal/query"},
+	"internal/notify":            {"internal/intel", "internal/fetch"},
+
+	// Faces.
+	"internal/api":      {"internal/intel", "internal/auth", "internal/export", "internal/feed", "internal/lookup", "internal/query"},
+	"internal/web":      {"internal/intel", "internal/auth", "internal/feed", "internal/lookup", "internal/query"},
+	"internal/slackbot": {"internal/intel", "internal/auth", "internal/feed", "internal/lookup", "internal/notify", "internal/query"},
+
+	// Wiring: app knows the parts but no adapter; local and aws are the adapters.
+	"internal/config": {"internal/intel"},
+	"internal/app": {"internal/intel", "internal/api", "internal/auth", "internal/blob", "internal/corpus", "internal/enrich", "internal/export", "internal/feed",
+		"internal/fetch", "internal/ingest", "internal/lookup", "internal/notify", "internal/parse", "internal/query", "internal/schedule", "internal/score",
+		"internal/slackbot", "internal/web"},
+	"internal/local": {".", "internal/intel", "internal/app", "internal/auth", "internal/blob", "internal/config", "internal/corpus", "internal/feed",
+		"internal/fetch", "internal/ingest", "internal/lookup"},
+	"internal/aws": {".", "internal/intel", "internal/app", "internal/auth", "internal/blob", "internal/config", "internal/corpus", "internal/feed",
+		"internal/fetch", "internal/ingest", "internal/lookup", "internal/opensearch"},
+	"internal/awslambda": {"internal/intel", "internal/app", "internal/feed"},
+	"internal/deploy":    {"internal/config"},
+	"internal/cli": {".", "internal/intel", "internal/app", "internal/auth", "internal/aws", "internal/blob", "internal/config", "internal/corpus",
+		"internal/deploy", "internal/enrich", "internal/export", "internal/feed", "internal/fetch", "internal/ingest", "internal/local", "internal/lookup",
+		"internal/opensearch", "internal/parse", "internal/query", "internal/score"},
+	"cmd/elasticintel": {"internal/cli"},
+	"cmd/lambda":       {"internal/app", "internal/aws", "internal/awslambda", "internal/config"},
+}
+
+// testFolder is the folder of what only tests use. It may import anything, and is
+// imported by tests only.
+const testFolder = "internal/testing"
+
+// only is which packages may import something from outside, by the beginning of
+// its path. A path that is not here everybody may import.
+var only = []struct {
+	path string
+	by   []string
+	why  string
+}{
+	{"github.com/aws/", []string{"internal/aws", "internal/deploy", "cmd/lambda"}, "everything else must start and run without AWS; declare an interface and let internal/aws implement it"},
+	{"github.com/spf13/", []string{"internal/cli", "internal/config"}, "flags and commands are internal/cli's business; pass plain values down"},
+	{"os/exec", []string{"internal/deploy"}, "nothing a feed says may come near a command line"},
+	{"plugin", nil, "the program is one static binary"},
+	{"text/template", nil, "templates run code; build text with fmt, or HTML with html/template"},
+	{"log", nil, "take a *slog.Logger"},
+}
+
+// uses are names of the standard library that only some packages may use
+// outside their tests; calls are those that may be passed on but not called.
+var uses = []struct {
+	pkg   string
+	names []string
+	by    []string
+	why   string
+}{
+	{"net/http", []string{"Get", "Head", "Post", "PostForm", "DefaultClient", "DefaultTransport", "Client", "Transport"},
+		[]string{"internal/fetch", "internal/opensearch", "internal/aws"},
+		"outgoing requests go through internal/fetch, whose dialer refuses addresses that feeds must not reach"},
+	{"net", []string{"Dial", "DialTimeout", "DialTCP", "DialUDP", "DialIP", "DialUnix", "Dialer"},
+		[]string{"internal/fetch"},
+		"outgoing connections go through internal/fetch, whose dialer refuses addresses that feeds must not reach"},
+	// app and schedule end by Stop, not with who started them; a View of corpus is in memory.
+	{"context", []string{"Background", "TODO"},
+		[]string{"cmd/elasticintel", "cmd/lambda", "internal/cli", "internal/app", "internal/schedule", "internal/corpus"},
+		"take a context as the first parameter; context.WithoutCancel keeps work going after its caller"},
+	{"os", []string{"Exit"}, []string{"cmd/elasticintel", "cmd/lambda", "internal/cli"}, "return an error; only main ends the process"},
+	{"fmt", []string{"Print", "Printf", "Println"}, []string{"cmd/elasticintel"}, "write to an io.Writer that the caller passes"},
+}
+
+var calls = []struct {
+	pkg, name string
+	by        []string
+	why       string
+}{
+	// api sets deadlines of connections by it, corpus compares with times of files.
+	{"time", "Now", []string{"cmd/elasticintel", "internal/cli", "internal/app", "internal/local", "internal/api", "internal/corpus"},
+		"take the time, or a func() time.Time, as a parameter"},
+}
+
+// shared are types of package-level variables that are state in themselves,
+// however often they are assigned.
+var shared = map[string]bool{"sync": true, "sync/atomic": true}
