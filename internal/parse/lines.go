@@ -30,7 +30,8 @@ type lines struct {
 	buf    []byte // buf[:n] was read and is not yet part of a block
 	n      int
 	block  string // whole lines
-	part   string // the rest of a line up to LF that is cut at single CRs
+	part   string // the rest of a line up to LF that is cut at single CRs,
+	parted bool   // where there is a rest
 	valid  bool   // block is UTF-8
 	head   string // the beginning of a line that is too long
 	skip   bool   // the rest of that line comes next
@@ -87,7 +88,7 @@ func (l *lines) next() (ln line, ok bool) {
 
 // cut takes the next line off the block.
 func (l *lines) cut() (string, bool) {
-	if l.part == "" {
+	if !l.parted {
 		if l.block == "" {
 			return "", false
 		}
@@ -98,8 +99,8 @@ func (l *lines) cut() (string, bool) {
 		}
 	}
 	text := l.part
-	l.part = ""
-	if i := strings.IndexByte(text, '\r'); i >= 0 {
+	i := strings.IndexByte(text, '\r')
+	if l.parted = i >= 0; l.parted {
 		text, l.part = text[:i], text[i+1:]
 	}
 	return text, true
@@ -114,7 +115,8 @@ func (l *lines) fill() bool {
 		if l.failed = l.ctx.Err(); l.failed != nil {
 			break
 		}
-		m, err := l.r.Read(l.buf[l.n:])
+		old := l.n
+		m, err := l.r.Read(l.buf[old:])
 		l.n += m
 		if err == io.EOF {
 			l.eof = true
@@ -126,7 +128,7 @@ func (l *lines) fill() bool {
 		} else if empty > 100 && err == nil {
 			l.failed = io.ErrNoProgress
 		}
-		if end := lastEnd(l.buf[:l.n]); end > 0 {
+		if end := lastEnd(l.buf[:l.n], max(0, old-1)); end > 0 {
 			l.take(end)
 			return true
 		}
@@ -163,13 +165,18 @@ func (l *lines) take(end int) {
 	l.n = copy(l.buf, l.buf[end:l.n])
 }
 
-// lastEnd returns where the last whole line ends. A CR at the very end may be
-// half of a CRLF.
-func lastEnd(b []byte) int {
-	if i := bytes.LastIndexByte(b, '\n'); i >= 0 || len(b) == 0 {
-		return i + 1
+// lastEnd returns where the last whole line ends that ends at from or later, 0
+// where none does. What follows a CR decides whether it is an end by itself.
+func lastEnd(b []byte, from int) int {
+	if i := bytes.LastIndexByte(b[from:], '\n'); i >= 0 {
+		return from + i + 1
 	}
-	return bytes.LastIndexByte(b[:len(b)-1], '\r') + 1
+	for i := len(b) - 2; i >= from; i-- {
+		if b[i] == '\r' && b[i+1] != '\r' {
+			return i + 1
+		}
+	}
+	return 0
 }
 
 // latin1 reads every byte as the character of that number.

@@ -1,0 +1,48 @@
+package parse
+
+import (
+	"bytes"
+	"context"
+	"path/filepath"
+	"testing"
+	"testing/iotest"
+)
+
+// fuzzFormat fuzzes the readers of one format with the golden inputs as seeds. No
+// input may panic, break the account or give more than it has bytes, and it must
+// not matter in which pieces the bytes come.
+func fuzzFormat(f *testing.F, format string) {
+	dirs, err := filepath.Glob(filepath.Join("testdata", format, "*", "spec.json"))
+	if err != nil || len(dirs) == 0 {
+		f.Fatalf("no seeds for %s: %v", format, err)
+	}
+	var specs []Spec
+	for _, s := range variants() {
+		if s.Type == format {
+			specs = append(specs, s)
+		}
+	}
+	for _, file := range dirs {
+		spec, input := goldenCase(f, filepath.Dir(file))
+		specs = append(specs, spec)
+		f.Add(input, byte(len(specs)-1))
+	}
+	f.Fuzz(func(t *testing.T, input []byte, which byte) {
+		spec := specs[int(which)%len(specs)]
+		res, err := Collect(context.Background(), bytes.NewReader(input), spec, Options{})
+		checkSum(t, res)
+		if len(res.Entries) > len(input) || len(res.Rejects) > 20 {
+			t.Errorf("%d entries and %d rejects of %d bytes", len(res.Entries), len(res.Rejects), len(input))
+		}
+		again, err2 := Collect(context.Background(), iotest.HalfReader(bytes.NewReader(input)), spec, Options{})
+		if !bytes.Equal(dump(res), dump(again)) || (err == nil) != (err2 == nil) {
+			t.Errorf("in pieces it reads otherwise: %v %v\n%s\n%s", err, err2, dump(res), dump(again))
+		}
+	})
+}
+
+func FuzzText(f *testing.F)   { fuzzFormat(f, "txt") }
+func FuzzCSV(f *testing.F)    { fuzzFormat(f, "csv") }
+func FuzzJSON(f *testing.F)   { fuzzFormat(f, "json") }
+func FuzzNDJSON(f *testing.F) { fuzzFormat(f, "ndjson") }
+func FuzzHosts(f *testing.F)  { fuzzFormat(f, "hosts") }
