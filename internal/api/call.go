@@ -98,16 +98,16 @@ func (c *call) unknown(name string) string {
 // options reads as_of and fields.
 func (c *call) options(now time.Time) (lookup.Options, error) {
 	var o lookup.Options
-	if s := c.query.Get("as_of"); s != "" {
-		at, err := lookup.ParseAsOf(s, now)
+	if c.query.Has("as_of") { // an empty one is a script's unset variable, not "now"
+		at, err := lookup.ParseAsOf(c.query.Get("as_of"), now)
 		if err != nil {
 			return o, &fault{is: errRequest, code: "bad_as_of", detail: err.Error()}
 		}
 		o.AsOf = at
 	}
-	switch f := c.query.Get("fields"); f {
-	case "", "full":
-	case "summary":
+	switch f := c.query.Get("fields"); {
+	case !c.query.Has("fields"), f == "full":
+	case f == "summary":
 		o.Summary = true
 	default:
 		return o, &fault{is: errRequest, code: "bad_fields", detail: fmt.Sprintf("fields=%.40q is neither full nor summary", f)}
@@ -117,10 +117,10 @@ func (c *call) options(now time.Time) (lookup.Options, error) {
 
 // limit reads limit: a number of rows, 0 for all of them.
 func (c *call) limit(def int) (int, error) {
-	s := c.query.Get("limit")
-	if s == "" {
+	if !c.query.Has("limit") {
 		return def, nil
 	}
+	s := c.query.Get("limit")
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 0 {
 		return 0, &fault{is: errRequest, code: "bad_limit", detail: fmt.Sprintf("limit=%.40q is not a number of rows (0 = all)", s)}

@@ -2,7 +2,6 @@ package api
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
 	"github.com/elasticintel/elasticintel/internal/lookup"
@@ -85,7 +84,7 @@ func (a *api) legacySummary(c *call) error {
 }
 
 func (a *api) askLegacy(c *call, summary bool, write writer) error {
-	kinds, err := legacyKinds(strings.ToLower(c.r.PathValue("type")))
+	kinds, err := legacyKinds(c.r.PathValue("type"))
 	if err != nil {
 		return err
 	}

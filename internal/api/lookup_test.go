@@ -115,7 +115,7 @@ func TestLegacy(t *testing.T) {
 		"url/http://evil.example":                  `{"value":"http://evil.example","found":true,"hits":2,"sources":["d","u"]}`,
 		"url/http://evil.example%2Fsummary":        `{"value":"http://evil.example/summary","found":true,"hits":2,"sources":["d","u"]}`,
 		"url/http://evil.example/summary":          `{"value":"http://evil.example/summary","found":true,"hits":2,"sources":["d","u"]}`,
-		"URL/" + strings.Repeat("x", 10) + ".com/": `{"value":"xxxxxxxxxx.com/","found":false,"hits":0,"sources":[]}`,
+		"url/" + strings.Repeat("x", 10) + ".com/": `{"value":"xxxxxxxxxx.com/","found":false,"hits":0,"sources":[]}`,
 	} {
 		a := f.get("/iocs/search/" + path + "/summary")
 		if want == "" {
@@ -125,6 +125,7 @@ func TestLegacy(t *testing.T) {
 		}
 	}
 	f.want(f.get("/iocs/search/domain/192.0.2.7"), 400, "wrong_kind")
+	f.want(f.get("/iocs/search/URL/http://evil.example"), 404, "not_found")
 	f.want(f.get("/iocs/search/ipaddress/evil.example/summary"), 400, "wrong_kind")
 	a = f.get("/iocs/search/ipaddress/192.0.2.7/summary?as_of=2026-11-05")
 	if want := `{"value":"192.0.2.7","found":true,"hits":1,"sources":["b"]}` + "\n"; a.body != want {

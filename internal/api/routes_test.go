@@ -267,7 +267,9 @@ func TestRoutes_acceptAndQuery(t *testing.T) {
 	f.want(f.get("/api/v1/indicators/192.0.2.7?as_of=2026-01-01&as_of=2026-01-02"), 400, "bad_query")
 	f.want(f.get("/api/v1/indicators/192.0.2.7?as_of=2027-01-01"), 400, "bad_as_of")
 	f.want(f.get("/api/v1/indicators/192.0.2.7?fields=some"), 400, "bad_fields")
-	for _, limit := range []string{"-1", "x", "1.5", "99999999999999999999"} {
+	f.want(f.get("/api/v1/indicators/192.0.2.7?as_of="), 400, "bad_as_of")
+	f.want(f.get("/api/v1/indicators/192.0.2.7?fields="), 400, "bad_fields")
+	for _, limit := range []string{"", "-1", "x", "1.5", "99999999999999999999"} {
 		f.want(f.get("/api/v1/feeds/good/runs?limit="+limit), 400, "bad_limit")
 	}
 }
