@@ -24,7 +24,8 @@ func (p *program) lookupCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "lookup VALUE…|-", Short: "Say of values whether they are listed, by whom, since when, and how sure that is",
 		Long: `Looks values up: IPs, networks, ip:ports, domains, URLs, emails, MD5/SHA-1/SHA-256/SHA-512 hashes, defanged or not.
-With "-" values are read from stdin, one a line. Works with and without a running server.
+With "-" values are read from stdin, one a line. Works with and without a running server. As JSON one value gives its answer
+and several an object of results and summary; -o ndjson gives an answer a line.
 
 Exit code: 1 where something is listed, 2 where a value could not be used (the others are answered all the same),
 4 where there is no data to answer from, else 0.`,

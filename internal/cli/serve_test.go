@@ -374,7 +374,7 @@ func TestServe_StopsWhileAFeedHangs(t *testing.T) {
 	w.must(0, "verify")
 }
 
-func TestServe_BackupWhileItWorks(t *testing.T) {
+func TestServe_VerifyAndBackupWhileItWorks(t *testing.T) {
 	w := newWorld(t, "alpha", "beta")
 	s := w.serve()
 	within(t, 10*time.Second, "the first pull", func() bool { return s.found("one.alpha.example") && s.found("one.beta.example") })
@@ -394,6 +394,7 @@ func TestServe_BackupWhileItWorks(t *testing.T) {
 		}
 	}()
 	for i := range 5 {
+		w.must(0, "verify")
 		name := fmt.Sprintf("b%d.tar.zst", i)
 		w.must(0, "backup", name)
 		w.must(0, "restore", name, "--data", fmt.Sprintf("r%d", i)) // verifies

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -17,8 +18,8 @@ import (
 func (p *program) verifyCmd() *cobra.Command {
 	return &cobra.Command{
 		Use: "verify", Short: "Read everything that is stored and check every checksum and the ledger",
-		Long: `Reads every head, segment and ledger row and checks checksums, formats and counts; raw downloads too.
-Leftovers of a killed run are no error. Works beside a running server. Exit code 5 where something is damaged.`,
+		Long: `Reads every head, segment and ledger row, checks checksums, formats and counts, and looks for the raw downloads that the
+ledger names. Leftovers of a killed run are no error. Works beside a running server. Exit code 5 where something is damaged.`,
 		Example: "  elasticintel verify\n  elasticintel verify -o ndjson",
 		Args:    args(0, 0, "nothing"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -49,26 +50,35 @@ func openStore(root string) (*blob.Dir, error) {
 	return store, err
 }
 
-// verify prints what is wrong with a store and returns how much that is.
+// verify prints what is wrong with a store and returns how much that is. What
+// is found is looked at twice: a run that ends between the reading of two
+// objects makes them look as if they did not belong together, damage stays.
 func (p *program) verify(ctx context.Context, store blob.Store) (int, error) {
-	list := newLister(p.out, []column[corpus.Problem]{
+	found, err := p.problems(ctx, store)
+	if err == nil && len(found) > 0 {
+		var again []corpus.Problem
+		if again, err = p.problems(ctx, store); err == nil {
+			found = slices.DeleteFunc(found, func(x corpus.Problem) bool { return !slices.Contains(again, x) })
+		}
+	}
+	if err != nil {
+		return 0, err
+	}
+	return len(found), printList(p.out, found, []column[corpus.Problem]{
 		{name: "object", text: func(x *corpus.Problem) string { return x.Key }},
 		{name: "problem", text: func(x *corpus.Problem) string { return x.Detail }},
 	})
-	var failed error
-	report := func(x corpus.Problem) {
-		if err := list.add(&x); err != nil && failed == nil {
-			failed = err
-		}
-	}
+}
+
+// problems reads all of a store once.
+func (p *program) problems(ctx context.Context, store blob.Store) ([]corpus.Problem, error) {
+	var found []corpus.Problem
+	report := func(x corpus.Problem) { found = append(found, x) }
 	err := corpus.Verify(ctx, store, report)
 	if errors.Is(err, corpus.ErrNoStore) {
-		return 0, fmt.Errorf("data folder %s: %w", p.cfg.Data, local.ErrNoData)
+		return nil, fmt.Errorf("data folder %s: %w", p.cfg.Data, local.ErrNoData)
 	} else if err != nil {
-		return 0, err
+		return nil, err
 	}
-	if err := ingest.VerifyLedger(ctx, store, report); err != nil {
-		return 0, err
-	}
-	return list.n, errors.Join(failed, list.close())
+	return found, ingest.VerifyLedger(ctx, store, report)
 }
