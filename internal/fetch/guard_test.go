@@ -258,6 +258,9 @@ func TestReserved(t *testing.T) {
 	if Reserved(netip.Addr{}) == "" {
 		t.Error("no address passes for public")
 	}
+	if why := Reserved(netip.MustParseAddr("fe80::1%eth0")); why != "link-local" {
+		t.Errorf("with a zone: %q", why)
+	}
 }
 
 // last is the highest address of a prefix.
@@ -277,6 +280,8 @@ func TestNumericHosts(t *testing.T) {
 			t.Errorf("%q: %v", host, got)
 		}
 	}
+	_, _, e := newHarness(t, Options{}).getPublic(t, "http://2130706433/")
+	wantCode(t, "a number for a host", e, CodeURL)
 }
 
 func ExampleReserved() {

@@ -78,19 +78,25 @@ func issue(kind Cert) (*x509.CertPool, tls.Certificate, error) {
 	if kind == CertSelfSigned {
 		parent, signer = leaf, key
 	}
-	caDER, err := x509.CreateCertificate(rand.Reader, ca, ca, caKey.Public(), caKey)
-	if err != nil {
-		return nil, tls.Certificate{}, err
-	}
 	der, err := x509.CreateCertificate(rand.Reader, leaf, parent, key.Public(), signer)
 	if err != nil {
 		return nil, tls.Certificate{}, err
 	}
-	authority, err := x509.ParseCertificate(caDER)
+	pool, err := poolOf(ca, caKey)
+	return pool, tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
+}
+
+// poolOf trusts an authority.
+func poolOf(ca *x509.Certificate, key *ecdsa.PrivateKey) (*x509.CertPool, error) {
+	der, err := x509.CreateCertificate(rand.Reader, ca, ca, key.Public(), key)
 	if err != nil {
-		return nil, tls.Certificate{}, err
+		return nil, err
+	}
+	authority, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
 	}
 	pool := x509.NewCertPool()
 	pool.AddCert(authority)
-	return pool, tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
+	return pool, nil
 }
