@@ -118,7 +118,7 @@ func (c *collector) take(r *record, o offer, kinds intel.KindSet) {
 		c.res.Duplicate++
 	}
 	c.res.Read++
-	if ind.Kind >= intel.MD5 && strings.IndexByte(o.value, '|') >= 0 {
+	if intel.Hashes.Has(ind.Kind) && strings.IndexByte(o.value, '|') >= 0 {
 		if name, _, ok := intel.SplitComposite(o.value); ok {
 			c.addition(pos, pair{"filename", trim(name)})
 		}

@@ -40,9 +40,9 @@ const (
 	lineExclusion
 )
 
-// sort says what a line is. For a comment it also gives its text without the
+// classify says what a line is. For a comment it also gives its text without the
 // prefix. An exclusion prefix is stronger than a comment prefix.
-func (c *comments) sort(line string) (kind int, text string) {
+func (c *comments) classify(line string) (kind int, text string) {
 	t := trim(line)
 	if t == "" {
 		return lineBlank, ""

@@ -57,7 +57,7 @@ const (
 
 // Options says what Collect keeps of records that were not accepted.
 type Options struct {
-	MaxRejects int                // kept in Result.Rejects; 0 = 20
+	MaxRejects int                // kept in Result.Rejects; 0 = 20, negative = none
 	OnReject   func(intel.Reject) // called for every reject, in order; may be nil
 }
 

@@ -30,7 +30,7 @@ func newRows(c *collector) *rows {
 // record says whether a line is one, and returns it trimmed. It accounts for all
 // other lines.
 func (r *rows) record(ln line) (text string, ok bool) {
-	kind, text := r.c.comments.sort(ln.text)
+	kind, text := r.c.comments.classify(ln.text)
 	switch {
 	case kind == lineComment:
 		if r.header && !ln.long {
