@@ -215,6 +215,39 @@ func TestTruncatedUnderOurFeet(t *testing.T) {
 	}
 }
 
+// TestVerifyDerivesAgain: sections that do not follow from the records are found
+// although every checksum is right.
+func TestVerifyDerivesAgain(t *testing.T) {
+	store, _ := smallStore(t)
+	head, tag, err := readHead(t.Context(), store, "small")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref := &head.Segments[0]
+	good := store.objects[ref.Key].data
+	foot, err := readFooter(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sec := range foot.sections {
+		if sec.id == secHeap || sec.id == secSums || sec.id == secNames || sec.id == secDict || sec.len == 0 {
+			continue
+		}
+		data := bytes.Clone(good)
+		data[sec.off+sec.len-1-sec.len/3] ^= 1
+		reseal(data)
+		bad := store.damaged(ref.Key, data)
+		ref.Sum = fmt.Sprintf("%016x", xxhash.Sum64(data))
+		if _, err := openCorpus(t, bad, Options{}).Commit(t.Context(), head, tag); err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		if err := Verify(t.Context(), bad, func(Problem) { n++ }); err != nil || n != 1 {
+			t.Errorf("section %v: %d problems, %v", sec, n, err)
+		}
+	}
+}
+
 // reseal gives changed bytes of a segment the checksums that fit them, so that
 // the readers behind the checksums meet them.
 func reseal(data []byte) {

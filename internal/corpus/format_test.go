@@ -270,6 +270,13 @@ func TestCollidingValues(t *testing.T) {
 			t.Errorf("%s: %q, want %q", value, got, want)
 		}
 	}
+	// One of each only: the pair that the join takes for the same at first.
+	lone := feedInfo("lone", intel.Snapshot)
+	mustRun(t, c, lone, day(0), entry(t, "203.0.113.1", "n", "x"))
+	m = mustRun(t, c, lone, day(1), entry(t, "203.0.113.2", "n", "x"))
+	if m.Change != (intel.Change{New: 1, Removed: 1, Open: 1}) || one(t, c, "203.0.113.1", time.Time{}).Listed {
+		t.Errorf("%+v", m.Change)
+	}
 	// One pair that collides among values that do not: a hash that only a test can forge.
 	d := openMasked(t, newMemStore(t), 1<<63, time.Now)
 	mustRun(t, d, a, day(0), benchEntries(500, func(i int) uint64 { return uint64(i) })...)
