@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -42,7 +43,7 @@ func (p *program) explain(ctx context.Context, value, asOf string) error {
 	default:
 		err = printOne(p.out, &e, nil)
 	}
-	if err != nil {
+	if err = errors.Join(err, p.out.flush()); err != nil {
 		return err
 	}
 	p.warnStale(f, o.AsOf)

@@ -47,7 +47,7 @@ server wants one from everybody. Roles: reader looks up, editor also starts runs
 			} else if err != nil {
 				return err
 			}
-			if err := p.printNewKey(&newKey{plain, k}); err != nil {
+			if err := errors.Join(p.printNewKey(&newKey{plain, k}), p.out.flush()); err != nil {
 				return err
 			}
 			p.talk.say("Key %s (%s, %s). Keep it: it is not shown again. Send it as `Authorization: Bearer KEY`.", k.ID, k.Name, k.Role)

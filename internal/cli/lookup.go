@@ -57,10 +57,7 @@ func (p *program) lookup(ctx context.Context, values []string, asOf string) erro
 		}
 		return nil
 	})
-	if cerr := list.close(&t); err == nil {
-		err = cerr
-	}
-	if err != nil {
+	if err = errors.Join(err, list.close(&t), p.out.flush()); err != nil {
 		return err
 	}
 	p.talk.say("%s", t.text())

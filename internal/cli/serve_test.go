@@ -414,14 +414,14 @@ func TestServe_StarterData(t *testing.T) {
 	var took time.Duration
 	began := time.Now()
 	within(t, 20*time.Second, "starter data", func() bool {
-		code, body := s.get("/readyz")
+		code, _ := s.get("/readyz")
 		if took == 0 && code == http.StatusOK {
 			took = s.took + time.Since(began)
 		}
 		if code != http.StatusOK {
 			return false
 		}
-		_, body = s.get("/api/v1/stats")
+		_, body := s.get("/api/v1/stats")
 		return json.Unmarshal([]byte(body), &stats) == nil
 	})
 	if stats.Listings == 0 {
