@@ -88,7 +88,7 @@ func putZstd(ctx context.Context, s blob.Store, key string, r io.Reader) error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		z, err := zstd.NewWriter(pw, zstd.WithEncoderConcurrency(1))
+		z, err := zstd.NewWriter(pw, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
 		if err == nil {
 			if _, err = io.Copy(z, r); err == nil {
 				err = z.Close()

@@ -23,13 +23,6 @@ const (
 	CodeGrowth  = "growth"  // far more listings than before
 )
 
-// Defaults of feed.Guards.
-const (
-	defaultShrink = 0.5
-	defaultGrowth = 5
-	defaultReject = 0.2
-)
-
 // Check is the guards: it says why a run must not be accepted without a person,
 // as a code and a sentence, or "". prevOpen is how many listings the feed's last
 // good content had, 0 where there was none; head is the start of the unpacked
@@ -73,7 +66,7 @@ func firstReject(res *parse.Result) string {
 }
 
 func checkRejects(d *feed.Definition, _ int, res *parse.Result) (string, string) {
-	limit := orDefault(d.Guards.MaxReject, defaultReject)
+	limit := orDefault(d.Guards.MaxReject, feed.DefaultMaxReject)
 	share := float64(res.Rejected) / float64(res.Read)
 	if share <= limit {
 		return "", ""
@@ -96,7 +89,7 @@ func checkExpected(d *feed.Definition, _ int, res *parse.Result) (string, string
 }
 
 func checkShrink(d *feed.Definition, before int, res *parse.Result) (string, string) {
-	limit := orDefault(d.Guards.MaxShrink, defaultShrink)
+	limit := orDefault(d.Guards.MaxShrink, feed.DefaultMaxShrink)
 	if before <= 0 {
 		return "", ""
 	}
@@ -108,7 +101,7 @@ func checkShrink(d *feed.Definition, before int, res *parse.Result) (string, str
 }
 
 func checkGrowth(d *feed.Definition, before int, res *parse.Result) (string, string) {
-	limit := orDefault(d.Guards.MaxGrowth, defaultGrowth)
+	limit := orDefault(d.Guards.MaxGrowth, feed.DefaultMaxGrowth)
 	if before <= 0 || float64(res.Accepted) <= limit*float64(before) {
 		return "", ""
 	}

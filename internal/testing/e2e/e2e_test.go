@@ -1,0 +1,541 @@
+// Package e2e runs the whole pipeline in one process on real feeds: a publisher
+// on loopback, definitions as users write them, the scheduler, ingest, the
+// corpus and look-ups, over the life of a hundred feeds.
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/elasticintel/elasticintel/internal/blob"
+	"github.com/elasticintel/elasticintel/internal/corpus"
+	"github.com/elasticintel/elasticintel/internal/feed"
+	"github.com/elasticintel/elasticintel/internal/fetch"
+	"github.com/elasticintel/elasticintel/internal/ingest"
+	"github.com/elasticintel/elasticintel/internal/intel"
+	"github.com/elasticintel/elasticintel/internal/lookup"
+	"github.com/elasticintel/elasticintel/internal/parse"
+	"github.com/elasticintel/elasticintel/internal/schedule"
+	"github.com/elasticintel/elasticintel/internal/testing/feedserver"
+)
+
+// envRead makes this test binary the second process: it opens the folder
+// read-only and answers the values on stdin as of the given time.
+const envRead = "EI_E2E_READ"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(envRead); dir != "" {
+		if err := answerAll(context.Background(), dir, os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// answerAll prints an answer for each line "TIME VALUE".
+func answerAll(ctx context.Context, dir string, in io.Reader, out io.Writer) error {
+	store, err := blob.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	var now time.Time
+	clock := func() time.Time { return now }
+	c, err := corpus.Open(ctx, store, corpus.Options{Now: clock})
+	if err != nil {
+		return err
+	}
+	service := lookup.New(c, clock)
+	w := bufio.NewWriter(out)
+	for s := bufio.NewScanner(in); s.Scan(); {
+		at, value, _ := strings.Cut(s.Text(), " ")
+		if now, err = time.Parse(time.RFC3339, at); err != nil {
+			return err
+		}
+		if _, err := c.Refresh(ctx); err != nil {
+			return err
+		}
+		a, err := service.Answer(ctx, value, lookup.Options{})
+		if err != nil {
+			return err
+		}
+		w.Write(append(a.AppendJSON(nil), '\n'))
+	}
+	return w.Flush()
+}
+
+// world is a data folder with everything on it, at a time of our choosing.
+type world struct {
+	t       *testing.T
+	dir     string
+	now     time.Time
+	srv     *feedserver.Server
+	samples []*sample
+	corpus  *corpus.Corpus
+	runner  *ingest.Runner
+	lookup  *lookup.Service
+	log     bytes.Buffer // of the scheduler
+}
+
+func (w *world) clock() time.Time { return w.now }
+
+// open opens the folder as a starting process does.
+func (w *world) open() {
+	w.t.Helper()
+	store, err := blob.NewDir(w.dir)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := corpus.Init(w.t.Context(), store); err != nil {
+		w.t.Fatal(err)
+	}
+	if w.corpus, err = corpus.Open(w.t.Context(), store, corpus.Options{Now: w.clock}); err != nil {
+		w.t.Fatal(err)
+	}
+	tmp := filepath.Join(w.dir, ".tmp")
+	w.runner = ingest.New(ingest.Config{Store: store, Corpus: w.corpus, Fetch: fetch.New(fetch.Options{TempDir: tmp, Now: w.clock}),
+		Now: w.clock, TempDir: tmp})
+	if err := w.runner.Repair(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+	w.lookup = lookup.New(w.corpus, w.clock)
+}
+
+// Due implements schedule.Source with the feeds' definitions and states.
+func (w *world) Due(ctx context.Context, now time.Time) ([]feed.Job, error) {
+	states, err := w.runner.States(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var defs []*feed.Definition
+	for _, s := range w.samples {
+		defs = append(defs, s.def)
+	}
+	return feed.Due(defs, nil, states, now), nil
+}
+
+// hour lets an hour pass and the scheduler do what is due then: every feed.
+func (w *world) hour() map[string]intel.Run {
+	w.t.Helper()
+	w.now = w.now.Add(time.Hour)
+	runs := map[string]intel.Run{}
+	var mu sync.Mutex
+	done := make(chan struct{})
+	log := slog.New(slog.NewTextHandler(&w.log, nil))
+	s := schedule.New(schedule.Config{Source: w, Runner: w.runner, Now: w.clock, Every: time.Hour, Log: log, OnRun: func(r intel.Run) {
+		mu.Lock()
+		defer mu.Unlock()
+		runs[r.Feed] = r
+		if len(runs) == len(w.samples) {
+			close(done)
+		}
+	}})
+	ctx, cancel := context.WithCancel(w.t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	select {
+	case <-done:
+	case <-time.After(3 * time.Minute): // of a test that hangs
+		mu.Lock()
+		defer mu.Unlock()
+		for _, s := range w.samples {
+			if _, ran := runs[s.def.ID]; !ran {
+				w.t.Errorf("feed %s (%s) did not run", s.def.ID, s.file)
+			}
+		}
+		w.t.Fatalf("only %d of %d feeds ran; the log: %s", len(runs), len(w.samples), w.log.String())
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := w.corpus.Refresh(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+	return runs
+}
+
+// ask looks a value up and returns the feed's exact listing of it, nil where there is none.
+func (w *world) ask(id, value string, at time.Time) *intel.Listing {
+	w.t.Helper()
+	a, err := w.lookup.Answer(w.t.Context(), value, lookup.Options{AsOf: at})
+	if err != nil {
+		w.t.Fatalf("%s: %v", value, err)
+	}
+	if a.Error != nil {
+		w.t.Errorf("%q of feed %s cannot be looked up: %s", value, id, a.Error.Detail)
+		return nil
+	}
+	for i := range a.Listings {
+		if x := &a.Listings[i]; x.Feed == id && x.Relation == intel.RelExact {
+			return x
+		}
+	}
+	return nil
+}
+
+// verify checks every object of the folder.
+func (w *world) verify() {
+	w.t.Helper()
+	store, err := blob.OpenDir(w.dir)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	report := func(p corpus.Problem) { w.t.Errorf("verify: %s: %s", p.Key, p.Detail) }
+	if err := corpus.Verify(w.t.Context(), store, report); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := ingest.VerifyLedger(w.t.Context(), store, report); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// entries parses a sample on its own, to know what must be found.
+func entries(t *testing.T, s *sample) []intel.Entry {
+	t.Helper()
+	res, err := parse.Collect(t.Context(), bytes.NewReader(s.plain()), s.def.Spec(), parse.Options{})
+	if err != nil {
+		t.Fatalf("%s: %v", s.file, err)
+	}
+	return res.Entries
+}
+
+// asked is what a person asks for to find an entry: what the feed wrote, where
+// that is a value by itself ("*.bad.example" is not).
+func asked(e intel.Entry) string {
+	if ind, err := intel.Detect(e.Original); err == nil && ind == e.Indicator && !strings.ContainsAny(e.Original, "\r\n") {
+		return e.Original
+	}
+	return e.Indicator.Value
+}
+
+// some picks n entries from all over the list.
+func some(list []intel.Entry, n int) []intel.Entry {
+	if len(list) <= n {
+		return list
+	}
+	var out []intel.Entry
+	for i := range n {
+		out = append(out, list[i*len(list)/n])
+	}
+	return out
+}
+
+// change is what a test takes away from a sample's list and brings back.
+type change struct {
+	s       *sample
+	gone    []intel.Entry // de-listed in the third hour
+	stays   []intel.Entry
+	without []byte
+}
+
+// plan finds entries that stand on one line each that holds nothing else.
+func plan(s *sample, list []intel.Entry) *change {
+	if !s.lines() || len(list) < 8 {
+		return nil
+	}
+	c := &change{s: s}
+	lines := bytes.SplitAfter(s.plain(), []byte("\n"))
+	perLine := map[int]int{}
+	for _, e := range list {
+		perLine[e.Line]++
+	}
+	for _, e := range some(list, 12) {
+		sole := perLine[e.Line] == 1 && e.Line >= 1 && e.Line <= len(lines) && bytes.Contains(lines[e.Line-1], []byte(e.Original)) &&
+			bytes.Count(s.plain(), []byte(e.Original)) == 1 && len(lines[e.Line-1]) > 1
+		if sole && len(c.gone) < 3 {
+			lines[e.Line-1] = nil
+			c.gone = append(c.gone, e)
+		} else {
+			c.stays = append(c.stays, e)
+		}
+	}
+	if len(c.gone) == 0 || len(c.stays) == 0 {
+		return nil
+	}
+	c.without = bytes.Join(lines, nil)
+	return c
+}
+
+func TestLifeOfAHundredFeeds(t *testing.T) {
+	most := 30_000
+	if os.Getenv("EI_SOAK") != "" {
+		most = 1 << 30
+	}
+	srv := feedserver.Start(t)
+	w := &world{t: t, dir: t.TempDir(), srv: srv, now: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)}
+	w.samples = samples(t, srv, most)
+	if len(w.samples) < 100 {
+		t.Fatalf("only %d feeds", len(w.samples))
+	}
+	for _, s := range w.samples {
+		s.serve(srv)
+	}
+	w.open()
+	want := map[*sample][]intel.Entry{}
+	total := 0
+	for _, s := range w.samples {
+		want[s] = entries(t, s)
+		total += len(want[s])
+	}
+
+	first := w.hour()
+	t1 := w.now
+	w.firstRuns(first, want)
+	w.secondHour()
+	changes := w.delist(want)
+	t3 := w.now
+	w.relist(changes, t1, t3)
+	w.restart(changes)
+	w.secondProcess(changes)
+	w.verify()
+	t.Logf("%d feeds, %d listings; %d changed, de-listed and listed again", len(w.samples), total, len(changes))
+}
+
+// firstRuns: every feed says what the independent counts say, and is found.
+func (w *world) firstRuns(runs map[string]intel.Run, want map[*sample][]intel.Entry) {
+	w.t.Helper()
+	var held []string
+	for _, s := range w.samples {
+		run := runs[s.def.ID]
+		if run.Counts != s.counts {
+			w.t.Errorf("%s: counts %+v, want %+v", s.file, run.Counts, s.counts)
+		}
+		if s.held() {
+			held = append(held, s.file)
+			if run.Status != intel.RunQuarantined {
+				w.t.Errorf("%s: %s (%s), want it held back", s.file, run.Status, run.Reason)
+			}
+			continue
+		}
+		if run.Status != intel.RunOK || run.Open != s.counts.Accepted || run.HTTPStatus != http.StatusOK {
+			w.t.Errorf("%s: %s (%s), %d open", s.file, run.Status, run.Reason, run.Open)
+		}
+		for _, e := range some(want[s], 10) {
+			x := w.ask(s.def.ID, asked(e), time.Time{})
+			if x == nil || !x.Listed || x.Canonical != e.Indicator.Value || !x.FirstSeen.Equal(w.now) || !x.LastSeen.Equal(w.now) {
+				w.t.Errorf("%s: %q: %+v", s.file, e.Original, x)
+			}
+		}
+	}
+	w.t.Logf("first hour: %d feeds taken, %d held back: %v", len(w.samples)-len(held), len(held), held)
+}
+
+// secondHour: nothing has changed, and nothing is sent or written.
+func (w *world) secondHour() {
+	w.t.Helper()
+	segments := w.files("segments")
+	raw := w.files("raw")
+	runs := w.hour()
+	for _, s := range w.samples {
+		run := runs[s.def.ID]
+		if s.held() {
+			if run.Status != intel.RunQuarantined || run.Of == "" {
+				w.t.Errorf("%s: %+v", s.file, run)
+			}
+			continue
+		}
+		if run.Status != intel.RunUnchanged || run.HTTPStatus != http.StatusNotModified || w.srv.Count(s.path, http.StatusNotModified) != 1 {
+			w.t.Errorf("%s: %s %d (%s), want 304", s.file, run.Status, run.HTTPStatus, run.Reason)
+		}
+	}
+	if a, b := w.files("segments"), w.files("raw"); a != segments || b != raw {
+		w.t.Errorf("%d segments and %d raw objects, %d and %d before", a, b, segments, raw)
+	}
+}
+
+func (w *world) files(prefix string) int {
+	n := 0
+	err := filepath.WalkDir(filepath.Join(w.dir, prefix), func(_ string, e os.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			n++
+		}
+		return err
+	})
+	if err != nil {
+		w.t.Error(err)
+	}
+	return n
+}
+
+// delist: publishers take entries away.
+func (w *world) delist(want map[*sample][]intel.Entry) []*change {
+	w.t.Helper()
+	var changes []*change
+	for _, s := range w.samples {
+		if s.held() {
+			continue
+		}
+		if c := plan(s, want[s]); c != nil {
+			w.srv.Set(s.path, c.without)
+			changes = append(changes, c)
+		}
+	}
+	if len(changes) < len(w.samples)/3 {
+		w.t.Errorf("only %d of %d feeds can be changed", len(changes), len(w.samples))
+	}
+	runs := w.hour()
+	for _, c := range changes {
+		if run := runs[c.s.def.ID]; run.Status != intel.RunOK || run.Removed != len(c.gone) || run.New+run.Relisted != 0 {
+			w.t.Errorf("%s: %s (%s) %+v, want %d removed", c.s.file, run.Status, run.Reason, run.Change, len(c.gone))
+		}
+		for _, e := range c.gone {
+			if x := w.ask(c.s.def.ID, asked(e), time.Time{}); x == nil || x.Listed || len(x.Intervals) != 1 || x.Intervals[0].To == nil || !x.Intervals[0].To.Equal(w.now) {
+				w.t.Errorf("%s: %q was taken away: %+v", c.s.file, e.Original, x)
+			}
+			if x := w.ask(c.s.def.ID, asked(e), w.now.Add(-time.Minute)); x == nil || !x.Listed {
+				w.t.Errorf("%s: %q a minute before: %+v", c.s.file, e.Original, x)
+			}
+		}
+		for _, e := range c.stays {
+			if x := w.ask(c.s.def.ID, asked(e), time.Time{}); x == nil || !x.Listed {
+				w.t.Errorf("%s: %q stays: %+v", c.s.file, e.Original, x)
+			}
+		}
+	}
+	return changes
+}
+
+// relist: they list them again; each instant is remembered as it was.
+func (w *world) relist(changes []*change, t1, t3 time.Time) {
+	w.t.Helper()
+	for _, c := range changes {
+		c.s.serve(w.srv)
+	}
+	runs := w.hour()
+	t4 := w.now
+	w.now = w.now.Add(time.Minute)
+	for _, c := range changes {
+		id := c.s.def.ID
+		if run := runs[id]; run.Status != intel.RunOK || run.Relisted != len(c.gone) || run.Open != c.s.counts.Accepted {
+			w.t.Errorf("%s: %s (%s) %+v, want %d listed again", c.s.file, run.Status, run.Reason, run.Change, len(c.gone))
+		}
+		for _, e := range c.gone {
+			for _, p := range []struct {
+				at     time.Time
+				exists bool
+				listed bool
+			}{{t1.Add(-time.Minute), false, false}, {t1, true, true}, {t3.Add(-time.Minute), true, true}, {t3.Add(time.Minute), true, false},
+				{t4.Add(-time.Minute), true, false}, {t4, true, true}, {time.Time{}, true, true}} {
+				x := w.ask(id, asked(e), p.at)
+				if (x != nil) != p.exists || x != nil && x.Listed != p.listed {
+					w.t.Errorf("%s: %q as of %s: %+v, want exists %v, listed %v", c.s.file, e.Original, p.at, x, p.exists, p.listed)
+				}
+			}
+			if x := w.ask(id, asked(e), time.Time{}); x != nil && (len(x.Intervals) != 2 || !x.FirstSeen.Equal(t1) || x.Intervals[1].To != nil) {
+				w.t.Errorf("%s: %q has the history %+v", c.s.file, e.Original, x.Intervals)
+			}
+		}
+	}
+}
+
+// values is what restart and the second process ask.
+func values(changes []*change) []string {
+	var out []string
+	for _, c := range changes {
+		for _, e := range append(append([]intel.Entry{}, c.gone...), c.stays...) {
+			out = append(out, asked(e))
+		}
+	}
+	return append(out, "not-listed.example", "no indicator at all")
+}
+
+func (w *world) answers(list []string) []string {
+	w.t.Helper()
+	var out []string
+	for _, v := range list {
+		a, err := w.lookup.Answer(w.t.Context(), v, lookup.Options{})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		out = append(out, string(a.AppendJSON(nil)))
+	}
+	return out
+}
+
+// restart: a new process answers the same, byte for byte.
+func (w *world) restart(changes []*change) {
+	w.t.Helper()
+	list := values(changes)
+	before := w.answers(list)
+	w.open()
+	for i, a := range w.answers(list) {
+		if a != before[i] {
+			w.t.Errorf("%q: before the restart %s, after it %s", list[i], before[i], a)
+		}
+	}
+}
+
+// secondProcess: another process reads while this one writes.
+func (w *world) secondProcess(changes []*change) {
+	w.t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	list := values(changes)
+	var in bytes.Buffer
+	for _, v := range list {
+		fmt.Fprintf(&in, "%s %s\n", w.now.Format(time.RFC3339), v)
+	}
+	want := w.answers(list)
+	cmd := exec.CommandContext(w.t.Context(), exe)
+	cmd.Env = append(os.Environ(), envRead+"="+w.dir)
+	cmd.Stdin = &in
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	busy, stop := make(chan int), make(chan struct{})
+	go func() { busy <- w.churn(stop) }()
+	got := bufio.NewScanner(out)
+	got.Buffer(nil, 64<<20)
+	i := 0
+	for ; got.Scan(); i++ {
+		if i < len(want) && got.Text() != want[i] {
+			w.t.Errorf("%q: here %s, in the other process %s", list[i], want[i], got.Text())
+		}
+	}
+	close(stop)
+	n := <-busy
+	if err := cmd.Wait(); err != nil || i != len(want) {
+		w.t.Errorf("the second process answered %d of %d: %v", i, len(want), err)
+	}
+	w.t.Logf("a second process answered %d values while %d runs were written", i, n)
+}
+
+// churn writes runs of a feed of its own until it is told to stop.
+func (w *world) churn(stop <-chan struct{}) (n int) {
+	d := definition(w.t, w.srv, "churn.txt", `{"type":"txt","kinds":"domain"}`)
+	for {
+		body := fmt.Sprintf("churn%d.example\nalways.churn.example\n", n)
+		run, err := w.runner.Run(w.t.Context(), feed.Job{Def: d, Open: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(body)), nil }})
+		if err != nil || run.Status != intel.RunOK {
+			w.t.Errorf("churn: %+v, %v", run, err)
+			return n
+		}
+		n++
+		select {
+		case <-stop:
+			return n
+		default:
+		}
+	}
+}
