@@ -11,6 +11,7 @@ import (
 // is reused from record to record.
 type tree struct {
 	text  string
+	valid bool // text is UTF-8
 	nodes []node
 	pos   int
 	depth int
@@ -36,6 +37,7 @@ func (e *syntaxError) Error() string { return e.reason }
 // in strings, which publishers forget to escape.
 func (t *tree) parse(text string) *syntaxError {
 	t.text, t.nodes, t.pos, t.depth = text, t.nodes[:0], 0, 0
+	t.valid = utf8.ValidString(text)
 	if err := t.value(); err != nil {
 		return err
 	}
@@ -257,7 +259,7 @@ func (t *tree) string(n *node) string {
 	if n.escaped {
 		s = unescape(s)
 	}
-	if !utf8.ValidString(s) {
+	if !t.valid && !utf8.ValidString(s) {
 		s = latin1(s)
 	}
 	return s
