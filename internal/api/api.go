@@ -69,10 +69,12 @@ func (l Limits) withDefaults() Limits {
 type api struct {
 	Config
 	mux     *http.ServeMux
+	values  valueRoutes
 	routes  []*route
 	origin  *http.CrossOriginProtection
 	hosts   map[string]bool
-	bulk    chan struct{} // one token a bulk request
+	host    atomic.Pointer[string] // the last Host header that was ours: the next is nearly always the same
+	bulk    chan struct{}          // one token a bulk request
 	metrics *meter
 	mem     memories
 	fixed   []header // of every answer
@@ -105,13 +107,24 @@ func newAPI(c Config) *api {
 	rand.Read(b[:])
 	a.idHead = hex.EncodeToString(b[:]) + "-"
 	for _, rt := range a.routes {
-		a.mux.HandleFunc(rt.method+" "+rt.path, func(w http.ResponseWriter, r *http.Request) {
-			a.dispatch(w.(*call), r, rt)
-		})
+		switch rt.path {
+		case indicatorPrefix + "{value}":
+			a.values.indicator = rt
+		case legacyPrefix + "{type}/{value}":
+			a.values.legacy = rt
+		case legacyPrefix + "{type}/{value}" + summarySuffix:
+			a.values.summary = rt
+		default:
+			a.mux.HandleFunc(rt.method+" "+rt.path, func(w http.ResponseWriter, r *http.Request) {
+				c := w.(*call)
+				c.r = r // with what the pattern matched
+				a.dispatch(c, rt)
+			})
+		}
 	}
-	a.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+	a.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		c := w.(*call)
-		a.fail(c, a.unrouted(c, r))
+		a.fail(c, a.unrouted(c))
 	})
 	return a
 }

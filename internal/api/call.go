@@ -18,6 +18,8 @@ type call struct {
 	http.ResponseWriter
 	r      *http.Request
 	route  *route // nil until it is known
+	kind   string // {type} of the path, where the route has one
+	value  string // {value} of the path
 	id     string
 	start  time.Time
 	who    string     // "local" or "key ID"

@@ -90,7 +90,12 @@ func (d *doc) validate(pointer string, text []byte) error {
 
 // routeOf finds the route that a request goes to, "" where none takes it.
 func routeOf(a *api, r *http.Request) (method, path string) {
-	r = fold(r)
+	if rt, _, _, ok := a.values.find(r.URL); ok {
+		if r.Method != "GET" && r.Method != "HEAD" {
+			return "", ""
+		}
+		return rt.method, rt.path
+	}
 	if !clean(r) {
 		return "", ""
 	}

@@ -26,12 +26,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.fail(c, err)
 		return
 	}
-	r = fold(r)
-	if !clean(r) {
-		a.fail(c, &fault{is: errNoRoute, detail: "no such path; /api/v1/openapi.json lists them"})
-		return
-	}
-	a.mux.ServeHTTP(c, r)
+	a.serve(c)
 }
 
 // finish counts and logs a request, and turns a panic into an answer.
@@ -68,10 +63,11 @@ func (c *call) routePath() string {
 
 // requestID takes the client's X-Request-Id where it is harmless, else makes one.
 func (a *api) requestID(r *http.Request) string {
-	if id := r.Header.Get("X-Request-Id"); id != "" && len(id) <= 64 && !strings.ContainsFunc(id, notIDChar) {
-		return id
+	if ids := r.Header["X-Request-Id"]; len(ids) == 1 && ids[0] != "" && len(ids[0]) <= 64 && !strings.ContainsFunc(ids[0], notIDChar) {
+		return ids[0]
 	}
-	return a.idHead + strconv.FormatUint(a.idTail.Add(1), 36)
+	var buf [24]byte
+	return string(strconv.AppendUint(append(buf[:0], a.idHead...), a.idTail.Add(1), 36))
 }
 
 func notIDChar(r rune) bool {
@@ -101,7 +97,7 @@ type header struct {
 // guard refuses what a browser may have been tricked into sending: requests for
 // a name that is not ours (DNS rebinding) and changes asked for by other sites.
 func (a *api) guard(r *http.Request) error {
-	if local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr); local != nil && isLoopback(local.String()) && !a.served(r.Host) {
+	if local, _ := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); local != nil && local.IP.IsLoopback() && !a.served(r.Host) {
 		return &fault{is: errHost, detail: fmt.Sprintf("this server does not answer to the name %.80q; start it with that name allowed, or ask for localhost", r.Host)}
 	}
 	if err := a.origin.Check(r); err != nil {
@@ -113,16 +109,22 @@ func (a *api) guard(r *http.Request) error {
 // served says whether a Host header names this machine. An address needs no
 // list: no foreign name stands for it. Nor does a missing header, which no browser sends.
 func (a *api) served(hostport string) bool {
+	if last := a.host.Load(); last != nil && *last == hostport {
+		return true
+	}
 	host := hostport
 	if h, _, err := net.SplitHostPort(hostport); err == nil {
 		host = h
 	}
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	if host == "" || a.hosts[host] {
-		return true
+	if host != "" && !a.hosts[host] {
+		ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+		if err != nil || !ip.Unmap().IsLoopback() {
+			return false
+		}
 	}
-	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return err == nil && ip.Unmap().IsLoopback()
+	a.host.Store(&hostport)
+	return true
 }
 
 // authorise checks the caller against the route's role.

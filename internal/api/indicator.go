@@ -13,32 +13,27 @@ func (a *api) indicator(c *call) error {
 	if err != nil {
 		return err
 	}
-	return a.ask(c, o, func(b []byte, ans *intel.Answer) ([]byte, error) {
-		return append(appendAnswer(b, ans, o), '\n'), nil
-	})
-}
-
-// writer appends what is sent of an answer, with a newline.
-type writer func(b []byte, ans *intel.Answer) ([]byte, error)
-
-// ask looks up the value in the path and sends what write makes of the answer.
-// An unusable value is a fault here: there is nothing else to answer.
-func (a *api) ask(c *call, o lookup.Options, write writer) error {
 	m := a.mem.get()
 	defer a.mem.put(m)
-	ans := &m.answer
-	if err := a.Lookup.AnswerInto(c.r.Context(), c.r.PathValue("value"), o, ans); err != nil {
+	if err := a.ask(c, o, &m.answer); err != nil {
+		return err
+	}
+	m.buf = append(appendAnswer(m.buf, &m.answer, o), '\n')
+	c.sendTagged(typeJSON, m.buf)
+	return nil
+}
+
+// ask looks up the value in the path. An unusable value is a fault here: there
+// is nothing else to answer.
+func (a *api) ask(c *call, o lookup.Options, ans *intel.Answer) error {
+	if err := a.Lookup.AnswerInto(c.r.Context(), c.value, o, ans); err != nil {
 		return err
 	}
 	a.metrics.looked(viaSingle, ans)
 	if ans.Error != nil {
 		return &fault{is: errValue, code: ans.Error.Code, detail: fmt.Sprintf("%.200q: %s", ans.Value, ans.Error.Detail)}
 	}
-	var err error
-	if m.buf, err = write(m.buf, ans); err == nil {
-		c.sendTagged(typeJSON, m.buf)
-	}
-	return err
+	return nil
 }
 
 func appendAnswer(b []byte, a *intel.Answer, o lookup.Options) []byte {
@@ -63,9 +58,14 @@ func legacyKinds(name string) (intel.KindSet, error) {
 
 // legacy serves GET /iocs/search/{type}/{value}.
 func (a *api) legacy(c *call) error {
-	return a.askLegacy(c, false, func(b []byte, ans *intel.Answer) ([]byte, error) {
-		return append(ans.AppendJSON(b), '\n'), nil
-	})
+	m := a.mem.get()
+	defer a.mem.put(m)
+	if err := a.askLegacy(c, &m.answer); err != nil {
+		return err
+	}
+	m.buf = append(m.answer.AppendJSON(m.buf), '\n')
+	c.sendTagged(typeJSON, m.buf)
+	return nil
 }
 
 // Hits is the short answer of the 2018 system's routes.
@@ -78,13 +78,22 @@ type Hits struct {
 
 // legacySummary serves GET /iocs/search/{type}/{value}/summary.
 func (a *api) legacySummary(c *call) error {
-	return a.askLegacy(c, true, func(b []byte, ans *intel.Answer) ([]byte, error) {
-		return appendJSON(b, Hits{Value: ans.Value, Found: ans.Found, Hits: len(ans.Listings), Sources: lookup.Feeds(ans)})
-	})
+	var ans intel.Answer
+	if err := a.askLegacy(c, &ans); err != nil {
+		return err
+	}
+	h := Hits{Value: ans.Value, Found: ans.Found, Sources: lookup.Feeds(&ans)}
+	for i := range ans.Listings {
+		if ans.Listings[i].Listed {
+			h.Hits++
+		}
+	}
+	return c.sendJSON(h)
 }
 
-func (a *api) askLegacy(c *call, summary bool, write writer) error {
-	kinds, err := legacyKinds(c.r.PathValue("type"))
+// askLegacy looks up the value in the path as the type in the path.
+func (a *api) askLegacy(c *call, ans *intel.Answer) error {
+	kinds, err := legacyKinds(c.kind)
 	if err != nil {
 		return err
 	}
@@ -92,6 +101,6 @@ func (a *api) askLegacy(c *call, summary bool, write writer) error {
 	if err != nil {
 		return err
 	}
-	o.Kinds, o.Summary = kinds, summary
-	return a.ask(c, o, write)
+	o.Kinds = kinds
+	return a.ask(c, o, ans)
 }

@@ -75,7 +75,7 @@ func TestETag(t *testing.T) {
 		"/iocs/search/ipaddress/192.0.2.7", "/iocs/search/ipaddress/192.0.2.7/summary"} {
 		a := f.get(path)
 		tag := a.header.Get("ETag")
-		if a.status != 200 || len(tag) != 34 || tag[0] != '"' {
+		if a.status != 200 || len(tag) < 8 || tag[0] != '"' {
 			t.Errorf("%s: %d, ETag %q", path, a.status, tag)
 		}
 		for _, h := range []string{tag, "W/" + tag, `"x", ` + tag, "*"} {
@@ -86,7 +86,7 @@ func TestETag(t *testing.T) {
 				t.Errorf("HEAD %s with %s: %d", path, h, b.status)
 			}
 		}
-		for _, h := range []string{`"x"`, tag[1:33], ""} {
+		for _, h := range []string{`"x"`, tag[1:len(tag)-1], ""} {
 			if b := f.get(path, "If-None-Match", h); b.status != 200 || b.body != a.body {
 				t.Errorf("%s with %s: %d", path, h, b.status)
 			}

@@ -2,13 +2,13 @@ package api
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/cespare/xxhash/v2"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
 )
@@ -53,13 +53,14 @@ func (c *call) send(status int, mediaType string, body []byte) {
 }
 
 // sendTagged answers a GET with 200 and an ETag over the bytes, or with 304
-// where the client has them already.
+// where the client has them already. The tag is the answer's length and its
+// xxHash64: as good as any hash against chance, at a tenth of the cost of one
+// that also withstands whoever writes a feed so that its next text hashes alike.
 func (c *call) sendTagged(mediaType string, body []byte) {
-	sum := sha256.Sum256(body)
-	var buf [34]byte
-	buf[0], buf[33] = '"', '"'
-	hex.Encode(buf[1:], sum[:16])
-	tag := string(buf[:])
+	var buf [40]byte
+	b := strconv.AppendInt(append(buf[:0], '"'), int64(len(body)), 36)
+	b = strconv.AppendUint(append(b, '-'), xxhash.Sum64(body), 36)
+	tag := string(append(b, '"'))
 	c.set(headerTag, "Etag", tag)
 	if matches(c.r.Header["If-None-Match"], tag) {
 		c.WriteHeader(http.StatusNotModified)

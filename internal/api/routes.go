@@ -65,9 +65,25 @@ func (rt *route) statuses() []int {
 	return slices.Compact(out)
 }
 
+// serve finds the request's route and serves it.
+func (a *api) serve(c *call) {
+	rt, kind, value, ok := a.values.find(c.r.URL)
+	switch {
+	case !ok && !clean(c.r):
+		a.fail(c, noRoute())
+	case !ok:
+		a.mux.ServeHTTP(c, c.r) // goes on with dispatch, or with unrouted
+	case c.r.Method != http.MethodGet && c.r.Method != http.MethodHead:
+		a.fail(c, notAllowed(c, []string{"GET", "HEAD"}))
+	default:
+		c.kind, c.value = kind, value
+		a.dispatch(c, rt)
+	}
+}
+
 // dispatch serves a request whose route is known.
-func (a *api) dispatch(c *call, r *http.Request, rt *route) {
-	c.r, c.route = r, rt
+func (a *api) dispatch(c *call, rt *route) {
+	c.route = rt
 	err := a.authorise(c)
 	if err == nil {
 		err = c.parseQuery()
@@ -84,20 +100,28 @@ func (a *api) dispatch(c *call, r *http.Request, rt *route) {
 }
 
 // unrouted says why no route took the request: its path or its method.
-func (a *api) unrouted(c *call, r *http.Request) error {
+func (a *api) unrouted(c *call) error {
 	var allow []string
 	for _, m := range []string{"GET", "HEAD", "POST"} {
-		probe := *r
+		probe := *c.r
 		probe.Method = m
 		if _, pattern := a.mux.Handler(&probe); pattern != "" && pattern != "/" {
 			allow = append(allow, m)
 		}
 	}
 	if len(allow) == 0 {
-		return &fault{is: errNoRoute, detail: "no such path; /api/v1/openapi.json lists them"}
+		return noRoute()
 	}
+	return notAllowed(c, allow)
+}
+
+func noRoute() error {
+	return &fault{is: errNoRoute, detail: "no such path; /api/v1/openapi.json lists them"}
+}
+
+func notAllowed(c *call, allow []string) error {
 	c.Header().Set("Allow", strings.Join(allow, ", "))
-	return &fault{is: errMethod, detail: r.Method + " is not possible here, only " + strings.Join(allow, ", ")}
+	return &fault{is: errMethod, detail: c.r.Method + " is not possible here, only " + strings.Join(allow, ", ")}
 }
 
 // Prefixes behind which a path is a value.
@@ -107,45 +131,42 @@ const (
 	summarySuffix   = "/summary"
 )
 
-// fold makes the value at the end of a path one escaped segment, so that the
-// multiplexer neither cuts a URL at its slashes nor cleans its "//" away.
-func fold(r *http.Request) *http.Request {
-	raw := r.URL.EscapedPath()
-	head, value, tail := raw, "", ""
+// valueRoutes are the routes whose path ends in a value. The multiplexer, which
+// cuts a path at its slashes and cleans "//" away, would not get a URL whole, so
+// these are found by their prefix.
+type valueRoutes struct{ indicator, legacy, summary *route }
+
+// find returns the route and what its path holds. ok is false where the path is
+// none of these; then the multiplexer decides.
+func (v *valueRoutes) find(u *url.URL) (rt *route, kind, value string, ok bool) {
+	raw := u.Path // the path as sent, save for escapes that no one could do without
+	if u.RawPath != "" {
+		raw = u.EscapedPath()
+	}
 	if rest, ok := strings.CutPrefix(raw, indicatorPrefix); ok {
-		head, value = indicatorPrefix, rest
-	} else if rest, ok := strings.CutPrefix(raw, legacyPrefix); ok {
-		kind, rest, _ := strings.Cut(rest, "/")
-		head, value = legacyPrefix+kind+"/", rest
-		if cut, ok := strings.CutSuffix(rest, summarySuffix); ok && cut != "" {
-			value, tail = cut, summarySuffix
-		}
+		value, ok := unescape(u, rest)
+		return v.indicator, "", value, ok && value != ""
 	}
-	if value == "" {
-		return r
+	rest, ok := strings.CutPrefix(raw, legacyPrefix)
+	if !ok {
+		return nil, "", "", false
 	}
-	plain, err := url.PathUnescape(value)
-	escaped := escapeSegment(plain)
-	if err != nil || escaped == value {
-		return r
+	kind, rest, _ = strings.Cut(rest, "/")
+	rt = v.legacy
+	if cut, ok := strings.CutSuffix(rest, summarySuffix); ok && cut != "" {
+		rt, rest = v.summary, cut
 	}
-	headPlain, err := url.PathUnescape(head)
-	if err != nil {
-		return r
-	}
-	u := *r.URL
-	u.Path, u.RawPath = headPlain+plain+tail, head+escaped+tail
-	folded := *r
-	folded.URL = &u
-	return &folded
+	value, ok = unescape(u, rest)
+	return rt, kind, value, ok && value != ""
 }
 
-// escapeSegment escapes s as one path segment that no cleaning changes.
-func escapeSegment(s string) string {
-	if s == "." || s == ".." {
-		return strings.ReplaceAll(s, ".", "%2E")
+// unescape decodes part of a URL's path, unless it comes decoded.
+func unescape(u *url.URL, part string) (string, bool) {
+	if u.RawPath == "" {
+		return part, true
 	}
-	return url.PathEscape(s)
+	plain, err := url.PathUnescape(part)
+	return plain, err == nil
 }
 
 // clean says whether the multiplexer would take the path as it is; it would

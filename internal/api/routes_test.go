@@ -2,7 +2,6 @@ package api
 
 import (
 	"encoding/json"
-	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"slices"
@@ -13,7 +12,7 @@ import (
 	"github.com/elasticintel/elasticintel/internal/intel"
 )
 
-func TestFold_findsTheValueInThePath(t *testing.T) {
+func TestValueRoutes_findTheValueInThePath(t *testing.T) {
 	a := newFixture(t).api
 	const ind, search, short = "GET /api/v1/indicators/{value}", "GET /iocs/search/{type}/{value}", "GET /iocs/search/{type}/{value}/summary"
 	for _, tt := range []struct{ target, route, value string }{
@@ -34,7 +33,8 @@ func TestFold_findsTheValueInThePath(t *testing.T) {
 		{"/api/v1/indicators/%ff", ind, "\xff"},
 		{"/api/v1/indicators/a/summary", ind, "a/summary"},
 		{"/api/v1/indicators//x", ind, "/x"},
-		{"/api/v1/indicators/%2F", "/", ""},
+		{"/api/v1/indicators/%2F", ind, "/"},
+		{"/api/v1/indicators/%2Fsummary", ind, "/summary"},
 		{"/api/v1/indicators/", "/", ""},
 		{"/api/v1/indicators", "/", ""},
 		{"/iocs/search/ipaddress/192.0.2.7", search, "192.0.2.7"},
@@ -51,50 +51,42 @@ func TestFold_findsTheValueInThePath(t *testing.T) {
 		{"/iocs/search/domain", "/", ""},
 	} {
 		r := httptest.NewRequest("GET", tt.target, nil)
-		r = fold(r)
-		if _, pattern := a.mux.Handler(r); pattern != tt.route {
-			t.Errorf("%s goes to %q, want %q", tt.target, pattern, tt.route)
-			continue
+		rt, kind, value, ok := a.values.find(r.URL)
+		got := "/"
+		if ok {
+			got = rt.method + " " + rt.path
+		} else if _, pattern := a.mux.Handler(r); pattern != "/" {
+			t.Errorf("%s goes to %q", tt.target, pattern)
 		}
-		if !clean(r) && tt.value != "" {
-			t.Errorf("%s: the multiplexer would redirect %s", tt.target, r.URL.EscapedPath())
+		if got != tt.route || ok && value != tt.value {
+			t.Errorf("%s goes to %q with %q, want %q with %q", tt.target, got, value, tt.route, tt.value)
 		}
-		var got string
-		mux := http.NewServeMux()
-		mux.HandleFunc(tt.route, func(_ http.ResponseWriter, r *http.Request) { got = r.PathValue("value") })
-		mux.ServeHTTP(httptest.NewRecorder(), r)
-		if got != tt.value {
-			t.Errorf("%s: value %q, want %q", tt.target, got, tt.value)
+		if ok && strings.HasPrefix(tt.target, legacyPrefix) && !strings.HasPrefix(tt.target, legacyPrefix+kind+"/") {
+			t.Errorf("%s has type %q", tt.target, kind)
 		}
 	}
 }
 
 // Whatever the value, escaped in any of the usual ways it comes out as it was.
-func FuzzFold(f *testing.F) {
+func FuzzValueRoutes(f *testing.F) {
 	for _, s := range []string{"192.0.2.0/24", urlInQuery, "..", "/", "%", "%2F", "a b", "\x00\xff", "summary", "x/summary", "é?#"} {
 		f.Add(s)
 	}
+	a := newAPI(Config{})
 	f.Fuzz(func(t *testing.T, value string) {
-		if value == "" || value == "/" { // a lone slash is no segment to the multiplexer: 404
+		if value == "" {
 			return
 		}
-		for _, target := range []string{indicatorPrefix + url.PathEscape(value), indicatorPrefix + strings.ReplaceAll(url.QueryEscape(value), "+", "%20"), legacyPrefix + "url/" + url.PathEscape(value) + summarySuffix} {
+		for _, target := range []string{
+			indicatorPrefix + url.PathEscape(value), indicatorPrefix + strings.ReplaceAll(url.QueryEscape(value), "+", "%20"),
+			indicatorPrefix + (&url.URL{Path: value}).EscapedPath(), legacyPrefix + "url/" + url.PathEscape(value) + summarySuffix,
+		} {
 			u, err := url.ParseRequestURI(target)
 			if err != nil {
 				t.Fatalf("%q: %v", target, err)
 			}
-			r := fold(&http.Request{Method: "GET", URL: u})
-			var got string
-			mux := http.NewServeMux()
-			for _, p := range []string{indicatorPrefix + "{value}", legacyPrefix + "{type}/{value}/summary"} {
-				mux.HandleFunc(p, func(_ http.ResponseWriter, r *http.Request) { got = r.PathValue("value") })
-			}
-			if !clean(r) {
-				t.Fatalf("%q: %s is not clean", target, r.URL.EscapedPath())
-			}
-			mux.ServeHTTP(httptest.NewRecorder(), r)
-			if got != value {
-				t.Fatalf("%q: got %q, want %q", target, got, value)
+			if _, _, got, ok := a.values.find(u); !ok || got != value {
+				t.Fatalf("%q: got %q %v, want %q", target, got, ok, value)
 			}
 		}
 	})

@@ -14,8 +14,11 @@ import (
 // these by feed and value. No two listings of one answer are equal in all of
 // that, so the order does not depend on the engine's.
 func sortListings(ls []intel.Listing) {
-	if len(ls) > 1 {
-		slices.SortStableFunc(ls, func(a, b intel.Listing) int { return compare(&a, &b) })
+	for i := 1; i < len(ls); i++ {
+		if compare(&ls[i-1], &ls[i]) > 0 { // else nothing is to be moved: a listing is large
+			slices.SortStableFunc(ls, func(a, b intel.Listing) int { return compare(&a, &b) })
+			return
+		}
 	}
 }
 
