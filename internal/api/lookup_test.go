@@ -86,7 +86,7 @@ func TestETag(t *testing.T) {
 				t.Errorf("HEAD %s with %s: %d", path, h, b.status)
 			}
 		}
-		for _, h := range []string{`"x"`, tag[1:len(tag)-1], ""} {
+		for _, h := range []string{`"x"`, tag[1 : len(tag)-1], ""} {
 			if b := f.get(path, "If-None-Match", h); b.status != 200 || b.body != a.body {
 				t.Errorf("%s with %s: %d", path, h, b.status)
 			}

@@ -6,12 +6,15 @@ package auth
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -42,16 +45,26 @@ var (
 	ErrBadName = errors.New("a key's name is 1 to 100 printable characters")
 )
 
-// Keys is the set of API keys of one store. It is safe for concurrent use.
+// Keys is the set of API keys of one store. It is safe for concurrent use;
+// checking a key takes no lock.
 type Keys struct {
 	store blob.Store
 	now   func() time.Time
+	set   atomic.Pointer[set]
+	mu    sync.Mutex // held while a new set is made
+}
 
-	mu     sync.Mutex
-	read   time.Time // when recs was read; zero = never
-	recs   []record
-	byID   map[string]*record
-	lastBy map[string]time.Time // last use of a key seen here and not yet flushed
+// set is what the file said when it was read. It is not changed, save for used.
+type set struct {
+	read time.Time
+	byID map[string]*entry
+}
+
+// entry is one key in memory.
+type entry struct {
+	Key
+	hash [sha256.Size]byte
+	used *atomic.Int64 // Unix time of its last use here; shared by the sets that follow each other
 }
 
 // file is the content of Object.
@@ -62,7 +75,7 @@ type file struct {
 
 // New returns the keys of a store. Nothing is read before the first use.
 func New(store blob.Store, now func() time.Time) *Keys {
-	return &Keys{store: store, now: now, lastBy: map[string]time.Time{}}
+	return &Keys{store: store, now: now}
 }
 
 // Create makes a key and returns it in plain, the only time it can be seen.
@@ -133,40 +146,44 @@ func (k *Keys) Check(ctx context.Context, header string) (Key, error) {
 	if !ok {
 		return Key{}, ErrBadKey
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if err := k.fresh(ctx); err != nil {
+	keys, err := k.fresh(ctx)
+	if err != nil {
 		return Key{}, err
 	}
-	r := k.byID[id]
-	if r == nil {
-		r = &record{SHA256: strings.Repeat("0", 64)}
+	e, known := keys.byID[id]
+	if !known {
+		e = &entry{} // no secret has this hash
 	}
-	switch good := r.matches(secret); {
-	case !good || r.ID == "":
+	switch good := e.matches(secret); {
+	case !good || !known:
 		return Key{}, ErrBadKey
-	case r.Revoked != nil:
+	case e.Revoked != nil:
 		return Key{}, ErrRevoked
 	}
-	k.lastBy[id] = k.now()
-	return r.Key, nil
+	e.used.Store(keys.read.Unix())
+	return e.Key, nil
 }
 
 // Any says whether a key was ever made in this store. True where that cannot be
 // found out, because the other answer would open the server.
 func (k *Keys) Any(ctx context.Context) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.fresh(ctx) != nil || len(k.recs) > 0
+	keys, err := k.fresh(ctx)
+	return err != nil || len(keys.byID) > 0
 }
 
 // Flush writes when keys were last used, to the minute. Call it every hour or
 // so and when the server stops; without it last_used stays empty, nothing else.
 func (k *Keys) Flush(ctx context.Context) error {
-	k.mu.Lock()
-	used := k.lastBy
-	k.lastBy = map[string]time.Time{}
-	k.mu.Unlock()
+	keys := k.set.Load()
+	if keys == nil {
+		return nil
+	}
+	used := map[string]time.Time{}
+	for id, e := range keys.byID {
+		if at := e.used.Swap(0); at != 0 {
+			used[id] = time.Unix(at, 0).UTC().Truncate(time.Minute)
+		}
+	}
 	if len(used) == 0 {
 		return nil
 	}
@@ -174,7 +191,6 @@ func (k *Keys) Flush(ctx context.Context) error {
 		changed := false
 		for i := range f.Keys {
 			at, ok := used[f.Keys[i].ID]
-			at = at.UTC().Truncate(time.Minute)
 			if last := f.Keys[i].LastUsed; ok && (last == nil || at.After(*last)) {
 				f.Keys[i].LastUsed, changed = &at, true
 			}
@@ -183,21 +199,46 @@ func (k *Keys) Flush(ctx context.Context) error {
 	})
 }
 
-// fresh reads the file again when what is in memory is too old. The caller holds mu.
-func (k *Keys) fresh(ctx context.Context) error {
+// fresh returns the keys, reading the file again when what is in memory is too old.
+func (k *Keys) fresh(ctx context.Context) (*set, error) {
 	now := k.now()
-	if age := now.Sub(k.read); !k.read.IsZero() && age >= 0 && age < maxAge {
-		return nil
+	if s := k.set.Load(); s.good(now) {
+		return s, nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	old := k.set.Load()
+	if old.good(now) {
+		return old, nil
 	}
 	recs, err := k.readAll(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	k.recs, k.byID, k.read = recs, make(map[string]*record, len(recs)), now
+	s := &set{read: now, byID: make(map[string]*entry, len(recs))}
 	for i := range recs {
-		k.byID[recs[i].ID] = &recs[i]
+		e := &entry{Key: recs[i].Key, used: new(atomic.Int64)}
+		hash, err := hex.DecodeString(recs[i].SHA256)
+		if err != nil || len(hash) != len(e.hash) {
+			return nil, fmt.Errorf("%s is damaged: key %.40q has no hash", Object, recs[i].ID)
+		}
+		copy(e.hash[:], hash)
+		if old != nil && old.byID[e.ID] != nil {
+			e.used = old.byID[e.ID].used
+		}
+		s.byID[e.ID] = e
 	}
-	return nil
+	k.set.Store(s)
+	return s, nil
+}
+
+// good says whether a set may still be used.
+func (s *set) good(now time.Time) bool {
+	if s == nil {
+		return false
+	}
+	age := now.Sub(s.read)
+	return age >= 0 && age < maxAge
 }
 
 func (k *Keys) readAll(ctx context.Context) ([]record, error) {
@@ -228,9 +269,9 @@ func (k *Keys) update(ctx context.Context, change func(*file) (changed bool, err
 		data, err := json.MarshalIndent(f, "", " ")
 		return append(data, '\n'), err
 	})
-	k.mu.Lock()
-	k.read = time.Time{}
-	k.mu.Unlock()
+	if old := k.set.Load(); old != nil {
+		k.set.Store(&set{byID: old.byID}) // too old at once
+	}
 	return err
 }
 

@@ -58,10 +58,10 @@ func split(plain string) (id, secret string, ok bool) {
 	return plain[len(prefix) : len(prefix)+idLen], plain[keyLen-secretLen:], true
 }
 
-// matches compares in constant time. A record without a hash matches nothing.
-func (r *record) matches(secret string) bool {
-	h := hashSecret(secret)
-	return len(r.SHA256) == len(h) && subtle.ConstantTimeCompare([]byte(h), []byte(r.SHA256)) == 1
+// matches compares in constant time.
+func (e *entry) matches(secret string) bool {
+	h := sha256.Sum256([]byte(secret))
+	return subtle.ConstantTimeCompare(h[:], e.hash[:]) == 1
 }
 
 // bearer takes the key out of an Authorization header. Only the Bearer scheme
