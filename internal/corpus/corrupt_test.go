@@ -71,7 +71,7 @@ func (m *memStore) damaged(key string, data []byte) *memStore {
 // harmless checks that damage is found by Verify, and that no answer is wrong:
 // each question gets the right answer, an error, or the feed is not there and
 // Open's corpus says so.
-func harmless(t *testing.T, what string, store *memStore, all []intel.Indicator, want []string) {
+func harmless(t *testing.T, turn int, what string, store *memStore, all []intel.Indicator, want []string) {
 	t.Helper()
 	found := 0
 	if err := Verify(context.Background(), store, func(Problem) { found++ }); err != nil {
@@ -84,7 +84,8 @@ func harmless(t *testing.T, what string, store *memStore, all []intel.Indicator,
 	if err != nil || c.Err() != nil {
 		return // refused as a whole, or the feed is
 	}
-	for k, i := range all {
+	for k := turn % 7; k < len(all); k += 7 { // a seventh of them, another one each time
+		i := all[k]
 		ls, err := c.Find(context.Background(), intel.Ask(i), day(2), nil)
 		if got := strings.Join(comparable(ls), "\n"); err == nil && got != want[k] {
 			t.Errorf("%s: a wrong answer about %v without an error:\n got %s\nwant %s", what, i, got, want[k])
@@ -117,20 +118,20 @@ func TestDamageIsFound(t *testing.T) {
 		data := bytes.Clone(store.objects[key].data)
 		at, bit := r.IntN(len(data)), r.IntN(8)
 		data[at] ^= 1 << bit
-		harmless(t, fmt.Sprintf("%s with bit %d of byte %d of %d flipped", key, bit, at, len(data)), store.damaged(key, data), all, want)
+		harmless(t, i, fmt.Sprintf("%s with bit %d of byte %d of %d flipped", key, bit, at, len(data)), store.damaged(key, data), all, want)
 	}
 	for i := range cuts {
 		key := keys[i%len(keys)]
 		data := store.objects[key].data
 		n := r.IntN(len(data))
-		harmless(t, fmt.Sprintf("%s cut to %d of %d bytes", key, n, len(data)), store.damaged(key, bytes.Clone(data[:n])), all, want)
+		harmless(t, i, fmt.Sprintf("%s cut to %d of %d bytes", key, n, len(data)), store.damaged(key, bytes.Clone(data[:n])), all, want)
 	}
 	for _, key := range keys {
 		if key == storeKey {
 			continue
 		}
 		data := append(bytes.Clone(store.objects[key].data), 0)
-		harmless(t, key+" with a byte more", store.damaged(key, data), all, want)
+		harmless(t, 0, key+" with a byte more", store.damaged(key, data), all, want)
 	}
 }
 

@@ -122,10 +122,17 @@ func TestAppendComesBackWithoutNewInterval(t *testing.T) {
 	c := openCorpus(t, newMemStore(t), Options{})
 	info := feedInfo("f", intel.Append)
 	mustRun(t, c, info, day(0), entry(t, "192.0.2.1"))
-	mustRun(t, c, info, day(1))
-	m := mustRun(t, c, info, day(2), entry(t, "192.0.2.1"))
+	for i, changed := range []bool{true, false, false} {
+		if m := mustRun(t, c, info, day(i+1)); m.Changed != changed || m.Change != (intel.Change{Open: 1}) {
+			t.Errorf("absent for %d runs: %+v", i+1, m)
+		}
+	}
+	m := mustRun(t, c, info, day(4), entry(t, "192.0.2.1"))
 	if m.Change != (intel.Change{Open: 1}) || !m.Changed {
 		t.Errorf("%+v", m)
+	}
+	if l := one(t, c, "192.0.2.1", time.Time{}); spansOf(&l) != "0-" || !l.LastSeen.Equal(day(4)) {
+		t.Errorf("%+v", l)
 	}
 }
 

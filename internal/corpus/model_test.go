@@ -242,12 +242,9 @@ func randomEntries(r *rand.Rand, all []intel.Indicator, share float64) (out []in
 }
 
 func TestAgainstModel(t *testing.T) {
-	seeds, steps := 4, 100
+	seeds, steps := 4, 500
 	if soak() {
-		seeds, steps = 60, 400
-	}
-	if testing.Short() {
-		seeds = 1
+		seeds, steps = 60, 2000
 	}
 	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -301,7 +298,7 @@ func againstModel(t *testing.T, seed uint64, steps int, mask uint64) {
 				t.Fatal(err)
 			}
 		}
-		for range 25 {
+		for range 6 {
 			asked++
 			q := intel.Ask(all[r.IntN(len(all))])
 			var at time.Time
