@@ -20,19 +20,17 @@ func TestLimits(t *testing.T) {
 		_, e := decode(t, data, "", Limits{MaxBytes: 1<<19 - 1})
 		wantCode(t, format+" a byte larger", e, CodeTooLarge)
 	}
-	many := make([]string, 0, 40_000)
-	for i := range 20_000 {
+	var many []string
+	for i := range 4000 {
 		many = append(many, fmt.Sprint(i), "")
 	}
-	_, e := decode(t, zipOf(t, many[:400]...), "", Limits{MaxEntries: 100})
-	wantCode(t, "200 of 100 entries", e, CodeTooLarge)
-	_, e = decode(t, zipOf(t, many...), "", Limits{MaxEntries: 100})
-	wantCode(t, "20,000 of 100 entries", e, CodeTooLarge)
-	if _, e := decode(t, zipOf(t, many[:200]...), "", Limits{MaxEntries: 100}); e != nil {
-		t.Errorf("100 of 100 entries: %v", e)
+	_, e := decode(t, zipOf(t, many[:40]...), "", Limits{MaxEntries: 10})
+	wantCode(t, "20 of 10 entries", e, CodeTooLarge)
+	_, e = decode(t, zipOf(t, many...), "", Limits{MaxEntries: 10})
+	wantCode(t, "4,000 of 10 entries", e, CodeTooLarge)
+	if _, e := decode(t, zipOf(t, many[:20]...), "", Limits{MaxEntries: 10}); e != nil {
+		t.Errorf("10 of 10 entries: %v", e)
 	}
-	_, e = decode(t, pack(t, formatZstd, zipOf(t, "big", noise(maxInner))), "", Limits{})
-	wantCode(t, "a large zip inside", e, CodeTooLarge)
 }
 
 // noise is n bytes that do not compress.
@@ -50,26 +48,25 @@ func noise(n int) string {
 
 // TestBombs: what unpacks to far more than it is ends early, in bounded memory.
 func TestBombs(t *testing.T) {
-	zeros := strings.Repeat("\x00", 64<<20)
+	zeros := strings.Repeat("\x00", 8<<20)
 	gz := pack(t, formatGzip, zeros)
 	bombs := map[string]string{
 		"gzip":           gz,
-		"gzip members":   strings.Repeat(pack(t, formatGzip, zeros[:8<<20]), 50),
+		"gzip members":   strings.Repeat(pack(t, formatGzip, zeros[:2<<20]), 50),
 		"zstd":           pack(t, formatZstd, zeros),
 		"bzip2":          unbase64(t, bzip2Bomb),
-		"xz":             pack(t, formatXz, zeros[:8<<20]),
+		"xz":             pack(t, formatXz, zeros[:4<<20]),
 		"zip":            pack(t, formatZip, zeros),
 		"gzip in gzip":   pack(t, formatGzip, gz),
 		"gzip in zip":    pack(t, formatZip, gz),
 		"zip in gzip":    pack(t, formatGzip, pack(t, formatZip, zeros)),
 		"bzip2 in bzip2": pack(t, formatGzip, unbase64(t, bzip2Bomb)),
 	}
-	zeros = ""
 	for name, bomb := range bombs {
 		var e *Error
 		peak := peakMemory(t, func(sample func()) { e = drain(t, bomb, Limits{}, sample) })
 		wantCode(t, name, e, CodeRatio)
-		if peak > 64<<20 {
+		if peak > 32<<20 {
 			t.Errorf("%s: %d MiB of memory", name, peak>>20)
 		}
 	}
@@ -78,12 +75,12 @@ func TestBombs(t *testing.T) {
 		"zstd huge window":  "\x28\xb5\x2f\xfd\x00\xf8\x01\x00\x00",
 		"xz dictionary":     xzHeader(t, 40), // 4 GiB
 		"xz 96 MiB":         xzHeader(t, 29),
-		"zip inside, noise": pack(t, formatGzip, "PK\x03\x04"+noise(maxInner)),
+		"large zip inside":  pack(t, formatGzip, "PK\x03\x04"+strings.Repeat("\x00", maxInner)),
 	} {
 		var e *Error
-		peak := peakMemory(t, func(sample func()) { e = drain(t, bomb, Limits{}, sample) })
+		peak := peakMemory(t, func(sample func()) { e = drain(t, bomb, Limits{MaxRatio: 1 << 30}, sample) })
 		wantCode(t, name, e, CodeTooLarge)
-		if peak > 100<<20 {
+		if peak > 32<<20 {
 			t.Errorf("%s: %d MiB of memory", name, peak>>20)
 		}
 	}

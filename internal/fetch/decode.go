@@ -2,7 +2,6 @@ package fetch
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"io"
 )
@@ -11,7 +10,7 @@ const (
 	maxLayers = 2
 	// maxInner is how large an archive inside other packed data may be: it must
 	// be read from its end, so it is kept in memory.
-	maxInner = 32 << 20
+	maxInner = 16 << 20
 )
 
 // Decode returns the plain data of f, read from its start. What f is packed
@@ -109,18 +108,49 @@ func (d *decoder) open(format string, depth int) (io.ReadCloser, error) {
 // randomAccess is the top layer as an archive needs it.
 func (d *decoder) randomAccess(depth int) (io.ReaderAt, int64, error) {
 	if depth > 0 {
-		var buf bytes.Buffer
-		n, err := buf.ReadFrom(io.LimitReader(d.cur, maxInner+1))
-		if err == nil && n > maxInner {
-			err = fail(CodeTooLarge, "the zip archive inside the packed data has more than %d MiB", maxInner>>20)
-		}
-		return bytes.NewReader(buf.Bytes()), n, err
+		var in pieces
+		n, err := in.readFrom(d.cur)
+		return in, n, err
 	}
 	size, err := d.src.Seek(0, io.SeekEnd)
 	if at, ok := d.src.(io.ReaderAt); ok {
 		return at, size, err
 	}
 	return seekReaderAt{d.src}, size, err
+}
+
+// pieces keeps data without ever copying it to grow.
+type pieces [][]byte
+
+const pieceSize = 1 << 20
+
+func (p *pieces) readFrom(r io.Reader) (total int64, err error) {
+	for err == nil && total <= maxInner {
+		b := make([]byte, pieceSize)
+		var n int
+		n, err = io.ReadFull(r, b)
+		*p = append(*p, b[:n])
+		total += int64(n)
+	}
+	switch {
+	case err != nil && err != io.EOF && err != io.ErrUnexpectedEOF:
+		return total, err
+	case total > maxInner:
+		return total, fail(CodeTooLarge, "the zip archive inside the packed data has more than %d MiB", maxInner>>20)
+	}
+	return total, nil
+}
+
+// ReadAt implements io.ReaderAt.
+func (p pieces) ReadAt(b []byte, off int64) (n int, err error) {
+	for n < len(b) {
+		i, at := (off+int64(n))/pieceSize, (off+int64(n))%pieceSize
+		if i >= int64(len(p)) || at >= int64(len(p[i])) {
+			return n, io.EOF
+		}
+		n += copy(b[n:], p[i][at:])
+	}
+	return n, nil
 }
 
 // seekReaderAt reads at an offset by seeking; one reader at a time.

@@ -3,7 +3,9 @@ package fetch
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"net/netip"
 	"strings"
 	"syscall"
@@ -135,19 +137,30 @@ func TestSlowFaults(t *testing.T) {
 	}
 }
 
-// TestSlowButSteady: what keeps the least rate is not cut off, however long it takes.
+// TestSlowButSteady: what keeps the least rate is not cut off, however long it
+// takes, until the time for all is over.
 func TestSlowButSteady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, s, h := newInternet(t, Options{MinRate: 1})
+		l := feedserver.NewPipeListener()
+		s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			for range 300 {
+				if _, err := io.WriteString(w, "abc"); err != nil || http.NewResponseController(w).Flush() != nil {
+					return
+				}
+				_ = sleep(r.Context(), 2*time.Second) // ends with the connection
+			}
+		})}
+		go func() { _ = s.Serve(l) }()
 		defer s.Close()
-		s.SetString("/a", goodList[:500])
-		s.Fail("/a", feedserver.Trickle, 0)
-		if _, body, e := h.get(t, Request{URL: "http://feed.test/a"}); e != nil || len(body) != 500 {
+		h := newHarness(t, Options{MinRate: 1, Timeout: 601 * time.Second})
+		h.connect = func(ctx context.Context, _ *net.Dialer, _ string, _ netip.AddrPort) (net.Conn, error) {
+			return l.Dial(ctx)
+		}
+		if _, body, e := h.get(t, Request{URL: "http://198.41.0.4/"}); e != nil || len(body) != 900 {
 			t.Errorf("%d bytes, %v", len(body), e)
 		}
-		h.opts.MinRate = -1
-		s.SetString("/a", goodList[:700]) // longer than the time for all
-		_, _, e := h.get(t, Request{URL: "http://feed.test/a"})
+		h.opts.Timeout = 500 * time.Second
+		_, _, e := h.get(t, Request{URL: "http://198.41.0.4/"})
 		if e == nil || e.Code != CodeTimeout || e.Attempts != 1 {
 			t.Errorf("%+v, want a timeout", e)
 		}
