@@ -71,11 +71,11 @@ func TestBombs(t *testing.T) {
 		}
 	}
 	for name, bomb := range map[string]string{
-		"zstd window":       "\x28\xb5\x2f\xfd\x00\x90\x01\x00\x00", // 256 MiB
-		"zstd huge window":  "\x28\xb5\x2f\xfd\x00\xf8\x01\x00\x00",
-		"xz dictionary":     xzHeader(t, 40), // 4 GiB
-		"xz 96 MiB":         xzHeader(t, 29),
-		"large zip inside":  pack(t, formatGzip, "PK\x03\x04"+strings.Repeat("\x00", maxInner)),
+		"zstd window":      "\x28\xb5\x2f\xfd\x00\x90\x01\x00\x00", // 256 MiB
+		"zstd huge window": "\x28\xb5\x2f\xfd\x00\xf8\x01\x00\x00",
+		"xz dictionary":    xzHeader(t, 40), // 4 GiB
+		"xz 96 MiB":        xzHeader(t, 29),
+		"large zip inside": pack(t, formatGzip, "PK\x03\x04"+strings.Repeat("\x00", maxInner)),
 	} {
 		var e *Error
 		peak := peakMemory(t, func(sample func()) { e = drain(t, bomb, Limits{MaxRatio: 1 << 30}, sample) })
