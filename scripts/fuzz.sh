@@ -1,12 +1,22 @@
 #!/usr/bin/env bash
-# Every fuzz target for a short time: fuzz.sh [TIME]
+# Every fuzz target for a short time: fuzz.sh [TIME]. Prints one line a target
+# and the whole output of one that fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 time=${1:-3s}
-grep -rl --include='*_test.go' '^func Fuzz' internal | sort | while read -r file; do
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+count=0
+while read -r file; do
   pkg=./$(dirname "$file")
   for f in $(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$file"); do
-    echo "fuzz $pkg $f"
-    go test "$pkg" -run '^$' -fuzz "^$f\$" -fuzztime "$time" | tail -1
+    if ! go test "$pkg" -run '^$' -fuzz "^$f\$" -fuzztime "$time" >"$log" 2>&1; then
+      echo "fuzz $pkg $f FAILED"
+      cat "$log"
+      exit 1
+    fi
+    echo "fuzz $pkg $f: $(grep -o 'execs: [0-9]*' "$log" | tail -1)"
+    count=$((count + 1))
   done
-done
+done < <(grep -rl --include='*_test.go' '^func Fuzz' internal | sort)
+[ "$count" -gt 0 ] || { echo "no fuzz target found" >&2; exit 1; }
