@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -53,7 +54,7 @@ func (a *attempt) archive(ctx context.Context, in *input) error {
 	if err := putZstd(ctx, a.cfg.Store, key, in.file); err != nil {
 		return storeFailure(fmt.Errorf("archive the raw bytes: %w", err))
 	}
-	a.run.Raw = key
+	a.run.Raw, a.archived = key, true
 	return nil
 }
 
@@ -204,7 +205,7 @@ func (r *Runner) cleanTemp() {
 	for _, e := range entries {
 		ours := strings.HasPrefix(e.Name(), "ingest-") || strings.HasPrefix(e.Name(), "fetch-")
 		if st, err := e.Info(); ours && err == nil && r.cfg.Now().Sub(st.ModTime()) > leftoverAge {
-			os.Remove(path.Join(r.cfg.TempDir, e.Name()))
+			os.Remove(filepath.Join(r.cfg.TempDir, e.Name()))
 		}
 	}
 }

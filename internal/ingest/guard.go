@@ -117,16 +117,17 @@ func orDefault(v, def float64) float64 {
 
 func percent(share float64) string { return fmt.Sprintf("%.3g %%", share*100) }
 
-// judge is Check for this run. Content that broke off or is of another format
-// than the definition says is held back whatever was read until then.
-func (a *attempt) judge(res *parse.Result, head []byte, perr error) (code, reason string) {
+// Judge is Check for a result that may have come with an error of the parser:
+// content that broke off, or is of another format than the definition says, is
+// held back whatever was read until then.
+func Judge(d *feed.Definition, prevOpen int, res *parse.Result, head []byte, perr error) (code, reason string) {
 	if perr == nil {
-		return Check(a.def, a.before(), res, head)
+		return Check(d, prevOpen, res, head)
 	}
 	if f := fetchFailure(perr); f != nil {
 		return CodeBinary, f.reason
 	}
-	if code, reason = sniff(a.def.Type, res, head); code != "" {
+	if code, reason = sniff(d.Type, res, head); code != "" {
 		return code, reason
 	}
 	return CodeFormat, perr.Error()

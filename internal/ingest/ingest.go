@@ -118,6 +118,7 @@ type attempt struct {
 
 	secrets   []string      // never to be written anywhere
 	wait      time.Duration // the publisher's Retry-After
+	archived  bool          // new raw bytes are stored
 	committed bool          // the head is written: the run must reach the ledger
 }
 
@@ -161,7 +162,7 @@ func (a *attempt) finish(ctx context.Context, err error) (intel.Run, error) {
 		a.run.Status, a.run.Code, a.run.Reason = intel.RunFailed, f.code, a.redact(f.reason)
 		a.run.HTTPStatus, a.wait = max(a.run.HTTPStatus, f.http), f.wait
 	} else if err != nil {
-		a.run.Reason = a.redact(err.Error())
+		a.run.Status, a.run.Reason = intel.RunFailed, a.redact(err.Error())
 		return a.run, err
 	}
 	if !a.committed {
@@ -172,13 +173,16 @@ func (a *attempt) finish(ctx context.Context, err error) (intel.Run, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTime)
 	defer cancel()
+	before := a.st.LastAttempt
 	if err := a.record(ctx, a.run, a.wait); err != nil {
 		if f != nil {
 			err = fmt.Errorf("%s (and that could not be recorded: %w)", a.run.Reason, err)
 		}
 		return a.run, err
 	}
-	a.prune(ctx)
+	if a.archived || before.YearDay() != a.run.Started.YearDay() { // enough to keep the retention, and lists seldom
+		a.prune(ctx)
+	}
 	a.cfg.Log.InfoContext(ctx, "run", "feed", a.run.Feed, "run", a.run.ID, "status", a.run.Status, "code", a.run.Code, "reason", a.run.Reason)
 	return a.run, nil
 }

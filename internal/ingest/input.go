@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/elasticintel/elasticintel/internal/corpus"
 	"github.com/elasticintel/elasticintel/internal/fetch"
@@ -71,6 +72,9 @@ func (a *attempt) fetch(ctx context.Context) (*input, error) {
 		return nil, &failure{code: "fetch", reason: "this process downloads nothing; give a file"}
 	}
 	url, header := a.def.Endpoint(secret)
+	if _, encoded, ok := strings.Cut(header.Get("Authorization"), " "); ok && secret != "" {
+		a.secrets = append(a.secrets, encoded) // basic hides the secret in base64
+	}
 	req := fetch.Request{URL: url, Method: a.def.Method, Header: header, Body: []byte(a.def.Body),
 		AllowNetworks: a.def.Allowed(), Secrets: a.secrets}
 	if a.comparable() {

@@ -39,7 +39,7 @@ func (a *attempt) pull(ctx context.Context) error {
 	if err := a.hardError(ctx, perr); err != nil {
 		return err
 	}
-	if code, reason := a.judge(res, head, perr); code != "" {
+	if code, reason := Judge(a.def, a.before(), res, head, perr); code != "" {
 		a.quarantine(in, code, reason)
 		return nil
 	}

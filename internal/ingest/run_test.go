@@ -1,8 +1,6 @@
 package ingest_test
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,13 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
-
-	"github.com/elasticintel/elasticintel/internal/blob"
 	"github.com/elasticintel/elasticintel/internal/feed"
 	"github.com/elasticintel/elasticintel/internal/ingest"
 	"github.com/elasticintel/elasticintel/internal/intel"
-	"github.com/elasticintel/elasticintel/internal/testing/feedserver"
 )
 
 func TestLifeOfAFeed(t *testing.T) {
@@ -82,6 +76,15 @@ func TestUnchangedWritesNoSegmentAndNoRaw(t *testing.T) {
 		t.Errorf("last seen %s, want %s", got, l.now())
 	}
 
+	l.advance(time.Hour) // the same bytes from a file do not make us forget the publisher's validators
+	open := func() (io.ReadCloser, error) {
+		return io.NopCloser(strings.NewReader(strings.Join(names("a", 10), "\n") + "\n")), nil
+	}
+	l.want2(feed.Job{Def: d, Open: open}, intel.RunUnchanged)
+	if got := l.head("same").ETag; got != etag {
+		t.Errorf("ETag %q after a file of the same bytes, want %q", got, etag)
+	}
+
 	l.advance(time.Hour) // a publisher that knows no conditional requests
 	l.srv.SetWith("/same", []byte(strings.Join(names("a", 10), "\n")+"\n"), http.Header{"Etag": {""}, "Last-Modified": {""}})
 	r200 := l.want(d, intel.RunUnchanged, "")
@@ -91,7 +94,7 @@ func TestUnchangedWritesNoSegmentAndNoRaw(t *testing.T) {
 	if after := append(l.keys("segments/"), l.keys("raw/")...); !slices.Equal(before, after) {
 		t.Errorf("objects before %v, after %v", before, after)
 	}
-	if h := l.head("same"); h.Version != 3 || h.Run.ID != r200.ID || !h.LastGood.Equal(l.now()) {
+	if h := l.head("same"); h.Version != 4 || h.Run.ID != r200.ID || !h.LastGood.Equal(l.now()) {
 		t.Errorf("head version %d of run %s, last good %s", h.Version, h.Run.ID, h.LastGood)
 	}
 
@@ -248,106 +251,6 @@ func TestFirstRunIsGuardedToo(t *testing.T) {
 	l.verify()
 }
 
-func TestFailures(t *testing.T) {
-	l := newLab(t)
-	d := l.def("fail", nil)
-	l.serve("fail", names("a", 3)...)
-	l.want(d, intel.RunOK, "")
-	l.advance(time.Hour)
-
-	l.srv.Fail("/fail", feedserver.RateLimited, 0)
-	run := l.want(d, intel.RunFailed, "rate_limited")
-	if st := l.state("fail"); st.Failures != 1 || !st.NotBefore.Equal(l.now().Add(24*time.Hour)) || st.LastGood.After(day0) {
-		t.Errorf("state %+v", st)
-	}
-	if run.HTTPStatus != 429 || run.Raw != "" {
-		t.Errorf("run %+v", run)
-	}
-	l.srv.Fail("/fail", feedserver.NotFound, 0)
-	run = l.want(d, intel.RunFailed, "status")
-	if st := l.state("fail"); st.Failures != 2 || !st.NotBefore.IsZero() || run.HTTPStatus != 404 {
-		t.Errorf("state %+v", st)
-	}
-	l.srv.Fail("/fail", feedserver.RedirectInside, 0)
-	l.want(d, intel.RunFailed, "blocked")
-	l.srv.Heal("/fail")
-	l.wantListed(d, time.Time{}, names("a", 3), names("a", 3))
-	l.want(d, intel.RunUnchanged, "")
-	if st := l.state("fail"); st.Failures != 0 || !st.LastGood.Equal(l.now()) {
-		t.Errorf("state %+v", st)
-	}
-
-	if run := l.job(feed.Job{Def: d, File: "no/such/file"}); run.Status != intel.RunFailed || run.Code != "file" {
-		t.Errorf("missing file: %+v", run)
-	}
-	broken := func() (io.ReadCloser, error) { return io.NopCloser(&failingReader{}), nil }
-	if run := l.job(feed.Job{Def: d, Open: broken}); run.Status != intel.RunFailed || !strings.Contains(run.Reason, "wire cut") {
-		t.Errorf("broken reader: %+v", run)
-	}
-	l.srv.Set("/fail", append([]byte("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"), "no deflate data"...))
-	run = l.want(d, intel.RunFailed, "corrupt")
-	if run.Raw == "" {
-		t.Error("bytes that could not be unpacked were not kept")
-	}
-	l.want(d, intel.RunFailed, "corrupt")
-	if raws := l.keys("raw/fail/"); len(raws) != 2 {
-		t.Errorf("archived the same damaged bytes again: %v", raws)
-	}
-	l.verify()
-}
-
-type failingReader struct{}
-
-func (failingReader) Read([]byte) (int, error) { return 0, errors.New("wire cut") }
-
-// Every fault of the publisher: the process lives, the data stays, the reason
-// stands in the ledger, and the next good pull works.
-func TestEveryFault(t *testing.T) {
-	for _, f := range feedserver.Faults() {
-		switch f {
-		case feedserver.Blackhole, feedserver.Stall, feedserver.Trickle, feedserver.Endless, feedserver.RedirectHTTP:
-			continue // take the fetcher's whole patience; its own tests have them
-		}
-		t.Run(string(f), func(t *testing.T) {
-			l := newLab(t)
-			d := l.def("feed", nil)
-			good := names("a", 20)
-			l.serve("feed", good...)
-			l.want(d, intel.RunOK, "")
-			l.serve("feed", append(good, "b.example")...)
-			if f == feedserver.ShortLength {
-				l.serve("feed", good[:17]...) // half of that is less than half of before; from half on nobody could tell
-			}
-			l.srv.Fail("/feed", f, 0)
-			l.advance(time.Hour)
-			run := l.run(d)
-			switch f {
-			case feedserver.UTF16, feedserver.FakeGzip, feedserver.FrozenETag:
-				wantRun(t, run, intel.RunOK, "")
-			case feedserver.NotModified:
-				wantRun(t, run, intel.RunUnchanged, "")
-			case feedserver.Flapping:
-				if run.Status != intel.RunOK {
-					t.Errorf("retries did not help: %+v", run)
-				}
-			default:
-				if run.Status != intel.RunFailed && run.Status != intel.RunQuarantined {
-					t.Errorf("run is %s (%s)", run.Status, run.Reason)
-				}
-				if run.Code == "" || run.Reason == "" {
-					t.Errorf("no code or reason: %+v", run)
-				}
-				l.wantListed(d, time.Time{}, good, good)
-			}
-			l.srv.Heal("/feed")
-			l.serve("feed", append(good, "c.example")...)
-			l.advance(time.Hour)
-			l.want(d, intel.RunOK, "")
-			l.verify()
-		})
-	}
-}
-
 func TestCountsAndRejects(t *testing.T) {
 	l := newLab(t)
 	d := l.def("counts", map[string]any{"indicator_type": "ipaddress", "guards": map[string]any{"max_reject": 0.95}})
@@ -370,79 +273,6 @@ func TestCountsAndRejects(t *testing.T) {
 	l.verify()
 }
 
-// What is archived is what came, byte for byte, and it is there before anything
-// looks at it.
-func TestRawBytes(t *testing.T) {
-	l := newLab(t)
-	d := l.def("raw", nil)
-	body := []byte("\xef\xbb\xbfa.example\r\n\r\n# x\r\nb.example")
-	l.srv.Set("/raw", body)
-	run := l.want(d, intel.RunOK, "")
-	if want := "raw/raw/2026/03/01/120000-" + run.SHA256[:16] + ".zst"; run.Raw != want {
-		t.Errorf("key %s, want %s", run.Raw, want)
-	}
-	packed, _, err := blob.Read(t.Context(), l.store, run.Raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	z, err := zstd.NewReader(bytes.NewReader(packed))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, err := io.ReadAll(z); err != nil || !bytes.Equal(got, body) {
-		t.Errorf("archived %q, %v", got, err)
-	}
-	if run.Bytes != int64(len(body)) {
-		t.Errorf("%d bytes, want %d", run.Bytes, len(body))
-	}
-	left, err := filepath.Glob(filepath.Join(t.TempDir(), "..", "*", "tmp", "*"))
-	if err != nil || len(left) != 0 {
-		t.Errorf("temporary files left: %v, %v", left, err)
-	}
-}
-
-func TestRetentionOfRawBytes(t *testing.T) {
-	l := newLab(t)
-	l.keep = 7 * 24 * time.Hour
-	l.open()
-	d := l.def("keep", nil)
-	var raws []string
-	for i := range 20 { // one version a day
-		l.serve("keep", append(names("a", 10), fmt.Sprintf("day%d.example", i))...)
-		raws = append(raws, l.want(d, intel.RunOK, "").Raw)
-		l.advance(24 * time.Hour)
-	}
-	kept := l.keys("raw/keep/2")
-	if !slices.Equal(kept, raws[12:]) {
-		t.Errorf("kept %v, want the last 8 of %v", kept, raws)
-	}
-	l.verify() // what was deleted by age is no problem
-
-	// A run that waits for a decision, and what is current, outlive the retention.
-	l.srv.SetString("/keep", "<html>")
-	held := l.want(d, intel.RunQuarantined, "html")
-	l.srv.Fail("/keep", feedserver.NotFound, 0)
-	for range 30 {
-		l.advance(24 * time.Hour)
-		l.want(d, intel.RunFailed, "status")
-	}
-	if kept, want := l.keys("raw/keep/2"), []string{raws[19], held.Raw}; !slices.Equal(kept, want) {
-		t.Errorf("kept %v, want %v", kept, want)
-	}
-	l.verify()
-
-	if err := l.store.Delete(t.Context(), raws[19]); err != nil {
-		t.Fatal(err)
-	}
-	if found := problems(t, l.store); len(found) != 0 {
-		// raws[19] is older than the marker, so its loss cannot be told from its age.
-		t.Logf("reported: %v", found)
-	}
-	if err := l.store.Delete(t.Context(), held.Raw); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestProgress(t *testing.T) {
 	l := newLab(t)
 	d := l.def("progress", nil)
@@ -462,69 +292,6 @@ func TestProgress(t *testing.T) {
 	if run.Who != "alice" || run.Trigger != "manual" {
 		t.Errorf("run %+v", run)
 	}
-}
-
-func TestStarterData(t *testing.T) {
-	l := newLab(t)
-	d := l.def("starter", nil)
-	old := names("old", 100)
-	open := func() (io.ReadCloser, error) {
-		var b bytes.Buffer
-		z, _ := zstd.NewWriter(&b)
-		io.WriteString(z, strings.Join(old, "\n"))
-		z.Close()
-		return io.NopCloser(&b), nil
-	}
-	job := feed.Job{Def: d, Open: open, Snapshot: "2026-02-20"}
-	run := wantRun(t, l.job(job), intel.RunOK, "")
-	if run.Trigger != "starter" {
-		t.Errorf("trigger %q", run.Trigger)
-	}
-	x := l.listing(d, old[0])
-	if x.Snapshot != "2026-02-20" || !x.FirstSeen.Equal(time.Date(2026, 2, 20, 0, 0, 0, 0, time.UTC)) || x.LastSeen.After(x.FirstSeen) {
-		t.Errorf("listing %+v", x)
-	}
-	if st := l.state("starter"); !st.LastAttempt.IsZero() {
-		t.Errorf("starter data counts as a pull: %+v", st)
-	}
-	if again := l.job(job); again.Status != intel.RunUnchanged || len(l.runs("starter")) != 1 {
-		t.Errorf("loaded twice: %+v", again)
-	}
-
-	l.srv.SetString("/starter", "<html>")
-	l.want(d, intel.RunQuarantined, "html")
-	l.wantListed(d, time.Time{}, old[:1], old[:1])
-
-	l.serve("starter", "new.example") // a hundredth of what there was: starter data is no measure
-	first := l.want(d, intel.RunOK, "")
-	if first.New != 1 || first.Open != 1 {
-		t.Errorf("first real pull: %+v", first.Change)
-	}
-	if x := l.listing(d, "new.example"); x.Snapshot != "" || !x.FirstSeen.Equal(l.now()) {
-		t.Errorf("listing %+v", x)
-	}
-	l.wantListed(d, time.Time{}, old, nil)
-	if again := l.job(job); again.Status != intel.RunUnchanged {
-		t.Errorf("starter data over real data: %+v", again)
-	}
-	l.wantListed(d, time.Time{}, []string{"new.example"}, []string{"new.example"})
-	l.verify()
-}
-
-// The first real pull may bring the very bytes of the starter data.
-func TestStarterDataIsReplacedByTheSameBytes(t *testing.T) {
-	l := newLab(t)
-	d := l.def("starter", nil)
-	body := strings.Join(names("a", 5), "\n") + "\n"
-	open := func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(body)), nil }
-	l.job(feed.Job{Def: d, Open: open, Snapshot: "2026-02-20"})
-	l.srv.SetString("/starter", body)
-	l.want(d, intel.RunOK, "")
-	if x := l.listing(d, "a000.example"); x.Snapshot != "" || !x.LastSeen.Equal(l.now()) {
-		t.Errorf("listing %+v", x)
-	}
-	l.want(d, intel.RunUnchanged, "")
-	l.verify()
 }
 
 func TestNeedsAWorkingDefinitionID(t *testing.T) {

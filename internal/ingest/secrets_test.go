@@ -21,12 +21,12 @@ import (
 )
 
 // canary is a secret that needs escaping everywhere.
-const canary = "cAnArY+7f/29&b=0x%41 zz"
+const canary = "cAnArY+7f/29&b=0x%41zz"
 
 // forms are the ways in which it may turn up.
 func canaryForms() []string {
 	return []string{canary, url.QueryEscape(canary), url.PathEscape(canary), strings.ToLower(canary),
-		base64.StdEncoding.EncodeToString([]byte(canary)), base64.StdEncoding.EncodeToString([]byte(":" + canary))[:20], "cAnArY", "canary"}
+		base64.StdEncoding.EncodeToString([]byte(canary)), base64.StdEncoding.EncodeToString([]byte("user:" + canary)), "cAnArY", "canary"}
 }
 
 // search looks for the canary in every file below dir, unpacking what is packed.
