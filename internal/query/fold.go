@@ -29,7 +29,7 @@ const maxMarks = 8
 // Fold appends to dst the form of s in which case, width and composition make
 // no difference: NFKC and Unicode simple case folding, without format
 // characters (zero-width ones, soft hyphens), variation selectors and other
-// invisible characters. Folding twice changes nothing.
+// invisible characters. A dotted I is an i. Folding twice changes nothing.
 func Fold(dst []byte, s string) []byte {
 	start := len(dst)
 	for i := range len(s) {
@@ -75,50 +75,58 @@ func foldUnicode(s string) string {
 	return s
 }
 
+// The dotted I, which lower-case i with the dot above as a mark is the other case
+// of: I with that mark composes to it, i does not.
+const (
+	dottedI  = '\u0130'
+	dotAbove = '\u0307'
+)
+
 // foldRunes folds every rune for itself and drops the invisible ones.
 func foldRunes(s string) string {
 	var b strings.Builder
 	b.Grow(len(s))
-	marks := 0
+	marks, last := 0, rune(0)
 	for _, r := range s {
 		switch {
-		case r < utf8.RuneSelf:
-			marks = 0
-			if 'A' <= r && r <= 'Z' {
-				r += 'a' - 'A'
-			}
-			b.WriteByte(byte(r))
+		case r < utf8.RuneSelf || !unicode.In(r, unicode.M, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point):
+			r, marks = foldRune(r), 0
+		case !unicode.IsMark(r) || unicode.In(r, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point):
 			continue
-		case unicode.In(r, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point):
+		case r == dotAbove && last == 'i':
 			continue
-		case unicode.IsMark(r):
+		default:
 			if marks++; marks > maxMarks {
 				continue
 			}
-		default:
-			marks = 0
 		}
-		b.WriteRune(foldRune(r))
+		b.WriteRune(r)
+		last = r
 	}
 	return b.String()
 }
 
 // foldRune returns the rune that stands for all those that differ from r by
-// simple case folding: the first lower-case letter among them that NFKC leaves
-// alone, else the first of them in lower case.
+// simple case folding: the lower-case letter among them that is the lower case of
+// its upper case and that NFKC leaves alone, else the first of them in lower case.
 func foldRune(r rune) rune {
-	if unicode.SimpleFold(r) == r {
+	switch {
+	case r < utf8.RuneSelf:
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	case r == dottedI:
+		return 'i'
+	case unicode.SimpleFold(r) == r:
 		return r
 	}
-	first, best := r, rune(-1)
+	first := r
 	for c, n := r, 0; n == 0 || c != r; c, n = unicode.SimpleFold(c), n+1 {
-		first = min(first, c)
-		if unicode.Is(unicode.Ll, c) && (best < 0 || c < best) && norm.NFKC.IsNormalString(string(c)) {
-			best = c
+		if unicode.Is(unicode.Ll, c) && unicode.ToLower(unicode.ToUpper(c)) == c && norm.NFKC.IsNormalString(string(c)) {
+			return c
 		}
-	}
-	if best >= 0 {
-		return best
+		first = min(first, c)
 	}
 	return unicode.ToLower(first)
 }

@@ -24,7 +24,7 @@ func Match(n Node, d Doc) bool {
 	case Kinds:
 		return n.Set.Has(d.Listing.Kind)
 	case Exact:
-		return d.indicator() == n.Indicator || n.Tokens != nil && d.hasPhrase(FieldAny, n.Tokens, false)
+		return d.indicator() == n.Indicator || n.Tokens != nil && d.hasPhrase(n.Field, n.Tokens, false)
 	case Number:
 		return slices.ContainsFunc(d.Numbers(n.Field), n.has)
 	case Date:

@@ -91,10 +91,12 @@ type Exists struct {
 	Field Field
 }
 
-// Exact matches the listings of an indicator, and those in which a text has its
-// tokens side by side. Tokens is nil where only the indicator is meant (value:).
+// Exact matches the listings of an indicator, and those in which a text of the
+// field (FieldAny or FieldValue) has its tokens side by side. Tokens is nil where
+// only the indicator is meant (value:=).
 type Exact struct {
 	Pos
+	Field     Field
 	Indicator intel.Indicator
 	Tokens    []string
 }

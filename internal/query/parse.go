@@ -236,7 +236,7 @@ func (p *parser) exact(at int, i intel.Indicator) (Node, *Error) {
 	if err != nil {
 		return nil, err
 	}
-	return Exact{pos, i, tokensOf(i.Value)}, nil
+	return Exact{pos, FieldAny, i, tokensOf(i.Value)}, nil
 }
 
 // bare reads a word or quoted string without a field.

@@ -140,7 +140,10 @@ func (n Exists) String() string { return n.Field.prefix() + "*" }
 
 // String writes the canonical value.
 func (n Exact) String() string {
-	if n.Tokens == nil {
+	switch {
+	case n.Tokens == nil:
+		return FieldValue.prefix() + "=" + quoted(n.Indicator.Value)
+	case n.Field == FieldValue:
 		return FieldValue.prefix() + quoted(n.Indicator.Value)
 	}
 	s := bareWord(literal(n.Indicator.Value))

@@ -239,7 +239,10 @@ func (p *parser) indicator(op string, w word, at int) (Node, *Error) {
 			if err != nil {
 				return nil, err
 			}
-			return Exact{pos, i, nil}, nil
+			if op == "=" {
+				return Exact{pos, FieldValue, i, nil}, nil
+			}
+			return Exact{pos, FieldValue, i, tokensOf(i.Value)}, nil
 		}
 	}
 	if w.wild() || op == "=" {
