@@ -73,6 +73,9 @@ func appendText(b []byte, t *Term) []byte {
 
 // appendObject appends what is listed, seen from the value asked for.
 func appendObject(b []byte, l *intel.Listing) []byte {
+	if l.Relation == intel.RelExact || l.Relation == "" {
+		return append(b, "it"...)
+	}
 	what := intel.Defang(l.Canonical)
 	switch l.Relation {
 	case intel.RelNetwork:
@@ -85,9 +88,8 @@ func appendObject(b []byte, l *intel.Listing) []byte {
 		if l.Kind == intel.IPPort {
 			return append(append(append(b, "the port "...), what...), " at it"...)
 		}
-		return append(append(b, what...), " inside it"...)
 	}
-	return append(b, "it"...)
+	return append(append(b, what...), " inside it"...)
 }
 
 // appendAge appends an age in hours, or in days from two days on.
