@@ -3,7 +3,9 @@ package corpus
 import (
 	"context"
 	"errors"
+	"maps"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,9 +30,9 @@ type Corpus struct {
 	view  atomic.Pointer[View]
 	pool  sync.Pool // of *scratch
 
-	mu    sync.Mutex // held by Refresh
-	feeds map[string]*followed
-	err   atomic.Pointer[error]
+	mu     sync.Mutex // held by Refresh
+	feeds  map[string]*followed
+	broken atomic.Pointer[map[string]error] // by feed, as of the last Refresh
 }
 
 // Open reads every feed's head and maps its segments. ErrNoStore where Init was
@@ -70,11 +72,23 @@ func openWith(ctx context.Context, store blob.Store, o Options, h hasher) (*Corp
 // View returns the current snapshot, never nil.
 func (c *Corpus) View() *View { return c.view.Load() }
 
-// Err says which feeds could not be read as they are now (the errors of the
-// last Refresh), or nil.
+// Err says which feeds could not be read as they are now (the FeedErrors of the
+// last Refresh, joined), or nil.
 func (c *Corpus) Err() error {
-	if p := c.err.Load(); p != nil {
-		return *p
+	var errs []error
+	if p := c.broken.Load(); p != nil {
+		for _, id := range slices.Sorted(maps.Keys(*p)) {
+			errs = append(errs, &FeedError{id, (*p)[id]})
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Broken says why a feed could not be read as it is now, or nil. A run of such a
+// feed should not be satisfied with "not modified": merging mends it.
+func (c *Corpus) Broken(feed string) error {
+	if p := c.broken.Load(); p != nil {
+		return (*p)[feed]
 	}
 	return nil
 }

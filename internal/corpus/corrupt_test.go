@@ -154,22 +154,76 @@ func TestMissingSegment(t *testing.T) {
 	}
 }
 
-// TestDamagedSegmentIsNotMerged: a merge must not carry damage on.
-func TestDamagedSegmentIsNotMerged(t *testing.T) {
-	store, all := smallStore(t)
-	var key string
-	for k := range store.objects {
-		if strings.HasSuffix(k, segExt) {
-			key = k
-		}
+// TestRunMendsDamage: a run over a damaged segment keeps what can be read, says
+// what is lost, and leaves a sound feed that lists what the run has.
+func TestRunMendsDamage(t *testing.T) {
+	good, all := smallStore(t)
+	head, _, err := readHead(t.Context(), good, "small")
+	if err != nil {
+		t.Fatal(err)
 	}
-	data := bytes.Clone(store.objects[key].data)
-	data[100] ^= 1 // in the heap
-	store = store.damaged(key, data)
-	c := openCorpus(t, store, Options{})
-	_, err := run(context.Background(), c, feedInfo("small", intel.Snapshot), day(9), randomEntries(rand.New(rand.NewPCG(1, 1)), all, 1))
-	if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), key) {
-		t.Errorf("%v", err)
+	key, total := head.Segments[0].Key, head.Segments[0].Listings
+	data := good.objects[key].data
+	foot, err := readFooter(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(id uint32) int {
+		for _, s := range foot.sections {
+			if s.id == id {
+				return s.off
+			}
+		}
+		return -1
+	}
+	flip := func(off int) []byte { b := bytes.Clone(data); b[off] ^= 1; return b }
+	for _, x := range []struct {
+		name     string
+		data     []byte
+		min, max int // records lost
+	}{
+		{"heap", flip(100), 1, total / 2},
+		{"record numbers", flip(at(secRoff)), 0, total / 2},
+		{"hashes", flip(at(secHash)), total, total},
+		{"footer", flip(len(data) - 200), total, total},
+		{"cut", data[:len(data)/2], total, total},
+		{"missing", nil, total, total},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			store := good.damaged(key, x.data)
+			if x.data == nil {
+				delete(store.objects, key)
+			}
+			c := openCorpus(t, store, Options{})
+			entries := randomEntries(rand.New(rand.NewPCG(1, 1)), all, 0.8)
+			m, err := run(t.Context(), c, feedInfo("small", intel.Snapshot), day(9), entries)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lost := 0
+			if m.Damage != nil {
+				if _, err := fmt.Sscanf(m.Damage.Error(), "the history of %d listings is lost", &lost); err != nil || !strings.Contains(m.Damage.Error(), key) {
+					t.Error(m.Damage)
+				}
+			}
+			if !m.Changed || lost < x.min || lost > x.max {
+				t.Errorf("changed %v, %d of %d lost: %v", m.Changed, lost, total, m.Damage)
+			}
+			noProblems(t, store)
+			old := 0
+			for _, e := range entries {
+				ls := c.View().Exact(e.Indicator, time.Time{}, nil)
+				if len(ls) != 1 || !ls[0].Listed {
+					t.Fatalf("%v: %+v", e.Indicator, ls)
+				}
+				if ls[0].FirstSeen.Before(day(9)) {
+					old++
+				}
+			}
+			if (x.max < total) != (old > 0) {
+				t.Errorf("%d listings kept their history", old)
+			}
+		})
 	}
 }
 
@@ -204,8 +258,8 @@ func TestTruncatedUnderOurFeet(t *testing.T) {
 	if failed == 0 {
 		t.Error("no look-up noticed")
 	}
-	if _, err := c.Merge(t.Context(), h, entries[:10], MergeOptions{Feed: "big", Info: info, Now: day(1)}); !errors.Is(err, ErrCorrupt) {
-		t.Errorf("merge: %v", err)
+	if m, err := c.Merge(t.Context(), h, entries[:10], MergeOptions{Feed: "big", Info: info, Now: day(1)}); err != nil || !errors.Is(m.Damage, ErrCorrupt) {
+		t.Errorf("merge: %+v %v", m, err)
 	}
 	if _, err := buildDirectory(c.View().segs, 2); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("directory: %v", err)
@@ -336,7 +390,7 @@ func tryEverything(t *testing.T, store *memStore, ref SegmentRef, data []byte, h
 	r := rand.New(rand.NewPCG(1, 2))
 	m := merger{ctx: context.Background(), c: c, entries: randomEntries(r, all, 0.5), now: day(3).UnixMilli(), old: s, stale: newBitset(len(s.heap)/4 + 1)}
 	if m.compare() == nil {
-		_ = m.write(newSegmentWriter(io.Discard, h, m.vocabulary(), m.size()))
+		_ = m.write(newSegmentWriter(io.Discard, h))
 	}
 }
 

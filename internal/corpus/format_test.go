@@ -211,7 +211,8 @@ func TestUnknownSectionsAreSkipped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newSegmentWriter(&file, h, newVocabulary(nil, nil, nil), 1)
+	w := newSegmentWriter(&file, h)
+	w.begin(newVocabulary(nil, nil, nil), 1)
 	hist := history{spans: []span{{1000, open}}, changed: 1000}
 	if err := w.add(intel.IPv4, []byte("192.0.2.1"), []byte("192.0.2.1"), &hist, nil); err != nil {
 		t.Fatal(err)

@@ -53,7 +53,8 @@ func (h *Head) Open() int {
 }
 
 // Head reads a feed's head and the ETag to Commit against; nil and "" where the
-// feed has none.
+// feed has none. With ErrCorrupt the ETag is that of the damaged head, so that
+// whoever decides to can put a sound one in its place.
 func (c *Corpus) Head(ctx context.Context, feed string) (h *Head, etag string, err error) {
 	h, etag, err = readHead(ctx, c.store, feed)
 	if errors.Is(err, blob.ErrNotFound) {
@@ -71,10 +72,10 @@ func readHead(ctx context.Context, store blob.Store, feed string) (*Head, string
 	}
 	h := &Head{}
 	if err := unseal(data, "it", HeadFormat, h); err != nil {
-		return nil, "", fmt.Errorf("head %s: %w", key, err)
+		return nil, info.ETag, fmt.Errorf("head %s: %w", key, err)
 	}
 	if err := h.check(feed); err != nil {
-		return nil, "", fmt.Errorf("head %s: %w: %w", key, ErrCorrupt, err)
+		return nil, info.ETag, fmt.Errorf("head %s: %w: %w", key, ErrCorrupt, err)
 	}
 	return h, info.ETag, nil
 }

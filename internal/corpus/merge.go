@@ -2,10 +2,12 @@ package corpus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/elasticintel/elasticintel/internal/blob"
 	"github.com/elasticintel/elasticintel/internal/intel"
 )
 
@@ -22,6 +24,7 @@ type Merged struct {
 	Change   intel.Change
 	Changed  bool      // a segment was written, or the feed's data replaced
 	Now      time.Time // the time used, LastGood of the next head: never before prev.LastGood
+	Damage   error     // the previous segment was damaged: what, and how much history is lost
 }
 
 // Merge compares entries with what prev lists (nil: nothing yet) and, where
@@ -32,40 +35,63 @@ type Merged struct {
 // starter snapshot does not count as previous once a run is none itself. Entries
 // that are there twice are taken as one, their fields united. Entries are not
 // changed and not kept.
+//
+// Records of a damaged segment that can be read are kept, others are taken as
+// never there; so the run mends the feed, and Damage says what it cost.
 func (c *Corpus) Merge(ctx context.Context, prev *Head, entries []intel.Entry, o MergeOptions) (*Merged, error) {
-	replaced := prev != nil && prev.Info.Snapshot != "" && o.Info.Snapshot == ""
-	m := merger{ctx: ctx, c: c, entries: entries, now: o.Now.UnixMilli(), info: o.Info}
-	out := &Merged{Now: o.Now}
+	m, err := c.compareRun(ctx, prev, entries, o)
+	if err != nil {
+		return nil, fmt.Errorf("feed %s: %w", o.Feed, err)
+	}
+	out := &Merged{Change: m.change, Changed: true, Now: o.Now, Damage: m.cost()}
+	if m.now > o.Now.UnixMilli() {
+		out.Now = prev.LastGood
+	}
+	if !m.changed() {
+		out.Changed = replaces(prev, o)
+		if prev != nil && !out.Changed {
+			out.Segments = prev.Segments
+		}
+		return out, nil
+	}
 	version := int64(1)
 	if prev != nil {
 		version = prev.Version + 1
 	}
-	if prev != nil && !replaced {
-		if prev.LastGood.After(o.Now) {
-			out.Now, m.now = prev.LastGood, prev.LastGood.UnixMilli()
-		}
-		m.lastGood = prev.LastGood.UnixMilli()
-		out.Segments = prev.Segments
-		if err := m.open(prev); err != nil {
-			return nil, err
-		}
-	}
-	if err := guard(m.segments(), m.compare); err != nil {
-		return nil, fmt.Errorf("feed %s: %w", o.Feed, err)
-	}
-	out.Change = m.change
-	out.Changed = m.changed() || replaced
-	if !m.changed() {
-		return out, nil
-	}
-	ref, err := c.writeSegment(ctx, o.Feed, version, m.vocabulary(), m.size(), func(w *segmentWriter) error {
-		return guard(m.segments(), func() error { return m.write(w) })
-	})
+	ref, err := c.writeSegment(ctx, o.Feed, version, func(w *segmentWriter) error { return guard(m.segments(), func() error { return m.write(w) }) })
 	if err != nil {
 		return nil, fmt.Errorf("feed %s: %w", o.Feed, err)
 	}
-	out.Segments = []SegmentRef{ref}
+	if ref.Listings > 0 {
+		out.Segments = []SegmentRef{ref}
+	}
 	return out, nil
+}
+
+// replaces says whether the run's data takes the place of starter data.
+func replaces(prev *Head, o MergeOptions) bool {
+	return prev != nil && prev.Info.Snapshot != "" && o.Info.Snapshot == ""
+}
+
+// compareRun finds out what the run changes.
+func (c *Corpus) compareRun(ctx context.Context, prev *Head, entries []intel.Entry, o MergeOptions) (*merger, error) {
+	blank := merger{ctx: ctx, c: c, entries: entries, now: o.Now.UnixMilli(), info: o.Info}
+	if prev == nil || replaces(prev, o) {
+		return &blank, blank.compare()
+	}
+	blank.lastGood = prev.LastGood.UnixMilli()
+	blank.now = max(blank.now, blank.lastGood)
+	m := blank
+	err := m.open(prev)
+	if err == nil {
+		err = guard(m.segments(), m.compare)
+	}
+	if errors.Is(err, ErrCorrupt) || errors.Is(err, blob.ErrNotFound) {
+		m = blank
+		m.damage, m.lost = err, prev.Segments[0].Listings
+		err = m.compare()
+	}
+	return &m, err
 }
 
 // merger compares one run with a feed's segment.
@@ -84,6 +110,8 @@ type merger struct {
 	fresh  []fresh  // what the run brings, to be written anew, in the feed's order
 	gone   []uint32 // records that end, or are absent for the first time
 	stale  bitset   // by heap offset/4: records of old that are not copied as they are
+	damage error    // the first sign of damage in old
+	lost   int      // records of old that cannot be read
 	spans  []span   // scratch
 	text   []byte   // scratch
 }
@@ -124,7 +152,29 @@ func (m *merger) open(prev *Head) error {
 	return nil
 }
 
-func (m *merger) changed() bool { return len(m.fresh)+len(m.gone) > 0 }
+func (m *merger) changed() bool { return len(m.fresh)+len(m.gone) > 0 || m.damage != nil }
+
+// lose notes that a record of old cannot be read: it is not carried on. Errors
+// of another sort are returned.
+func (m *merger) lose(ref uint32, err error) error {
+	if !errors.Is(err, ErrCorrupt) {
+		return err
+	}
+	if m.damage == nil {
+		m.damage = err
+	}
+	m.lost++
+	m.stale.set(ref)
+	return nil
+}
+
+// cost says what damage cost, nil where there was none.
+func (m *merger) cost() error {
+	if m.damage == nil {
+		return nil
+	}
+	return fmt.Errorf("the history of %d listings is lost: %w", m.lost, m.damage)
+}
 
 // size is at most how many records the next segment has.
 func (m *merger) size() int {
@@ -152,16 +202,18 @@ func (m *merger) compare() error {
 		}
 		if ref != none {
 			r, err := m.old.record(ref)
-			if err != nil {
-				return err
-			}
-			if e := &m.entries[i].Indicator; r.is(e.Kind, e.Value) {
-				if err := m.present(uint32(i), ref, &r); err != nil {
+			switch e := &m.entries[i].Indicator; {
+			case err != nil:
+				if err := m.lose(ref, err); err != nil {
 					return err
 				}
-				continue
+			case !r.is(e.Kind, e.Value): // two values with one hash
+				missing = append(missing, ref)
+			default:
+				if m.present(uint32(i), ref, &r) {
+					continue
+				}
 			}
-			missing = append(missing, ref) // two values with one hash
 		}
 		m.change.New++
 		m.change.Open++
@@ -179,113 +231,6 @@ func (m *merger) compare() error {
 	return nil
 }
 
-// join fills in match and returns the old records that no entry has the hash of.
-func (m *merger) join() (missing []uint32, err error) {
-	m.match = make([]uint32, len(m.entries))
-	keys := make([]hashed, len(m.entries))
-	for i := range m.entries {
-		ind := &m.entries[i].Indicator
-		keys[i] = hashed{m.c.hash.sum(ind.Kind, ind.Value), uint32(i)}
-	}
-	keys = sortHashed(keys)
-	var old keyed
-	if m.old != nil {
-		old = m.old.byHash
-	}
-	n := old.len()
-	for i, j := 0, 0; i < len(keys) || j < n; {
-		i0, j0 := i, j
-		var h uint64
-		if i < len(keys) && (j == n || keys[i].hash <= u64at(old.hash, j)) {
-			h = keys[i].hash
-		} else {
-			h = u64at(old.hash, j)
-		}
-		for i < len(keys) && keys[i].hash == h {
-			i++
-		}
-		for j < n && u64at(old.hash, j) == h {
-			j++
-		}
-		switch {
-		case i == i0 && j == j0:
-			return nil, fmt.Errorf("%w: hashes of segment %s are not sorted", ErrCorrupt, m.old.key)
-		case i == i0 && j == j0+1:
-			missing = append(missing, u32at(old.ref, j0))
-		case i == i0+1 && j == j0:
-			m.match[keys[i0].ref] = none
-		case i == i0+1 && j == j0+1:
-			m.match[keys[i0].ref] = u32at(old.ref, j0)
-		default:
-			if missing, err = m.group(keys[i0:i], old, j0, j, missing); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return missing, nil
-}
-
-// group joins several entries or old records [from, to) that have one hash:
-// doubles, or different values that collide.
-func (m *merger) group(keys []hashed, old keyed, from, to int, missing []uint32) ([]uint32, error) {
-	taken := make([]bool, to-from)
-	for k, key := range keys {
-		e := &m.entries[key.ref]
-		if m.unite(keys[:k], e) {
-			m.match[key.ref] = doubled
-			continue
-		}
-		m.match[key.ref] = none
-		for j := range taken {
-			ref := u32at(old.ref, from+j)
-			r, err := m.old.record(ref)
-			if err != nil {
-				return nil, err
-			}
-			if r.is(e.Indicator.Kind, e.Indicator.Value) {
-				m.match[key.ref], taken[j] = ref, true
-				break
-			}
-		}
-	}
-	for j, t := range taken {
-		if !t {
-			missing = append(missing, u32at(old.ref, from+j))
-		}
-	}
-	return missing, nil
-}
-
-// unite adds the entry's fields to the one of before that is about the same, if
-// there is one.
-func (m *merger) unite(before []hashed, e *intel.Entry) bool {
-	for _, k := range before {
-		first := &m.entries[k.ref]
-		if m.match[k.ref] == doubled || first.Indicator != e.Indicator {
-			continue
-		}
-		fields, ok := m.united[k.ref]
-		if !ok {
-			fields = cloneFields(first.Fields)
-		}
-		fields.Merge(e.Fields)
-		if m.united == nil {
-			m.united = map[uint32]intel.Fields{}
-		}
-		m.united[k.ref] = fields
-		return true
-	}
-	return false
-}
-
-func cloneFields(fs intel.Fields) intel.Fields {
-	out := make(intel.Fields, 0, len(fs)+1)
-	for _, f := range fs {
-		out = append(out, intel.Field{Name: f.Name, Values: slices.Clone(f.Values)})
-	}
-	return out
-}
-
 // fields are those of an entry and its doubles.
 func (m *merger) fields(entry uint32) intel.Fields {
 	if len(m.united) > 0 {
@@ -296,11 +241,13 @@ func (m *merger) fields(entry uint32) intel.Fields {
 	return m.entries[entry].Fields
 }
 
-// present compares an entry with its old record.
-func (m *merger) present(entry, ref uint32, r *record) error {
+// present compares an entry with its old record; false says that the record
+// cannot be read.
+func (m *merger) present(entry, ref uint32, r *record) bool {
 	h, packed, ok := r.history(m.spans)
 	if !ok {
-		return m.old.bad(r.off)
+		_ = m.lose(ref, m.old.bad(r.off))
+		return false
 	}
 	m.spans = h.spans
 	same := m.sameText(r, entry, packed)
@@ -311,11 +258,11 @@ func (m *merger) present(entry, ref uint32, r *record) error {
 	case !same:
 		m.change.Updated++
 	case h.gone == 0:
-		return nil
+		return true
 	}
 	m.fresh = append(m.fresh, fresh{entry, ref})
 	m.stale.set(ref)
-	return nil
+	return true
 }
 
 // sameText says whether the record says what the entry says.
@@ -343,18 +290,13 @@ func original(e *intel.Entry) string {
 
 // absent decides about an old record that the run does not have.
 func (m *merger) absent(ref uint32) error {
-	r, err := m.old.record(ref)
+	_, h, _, err := m.decode(ref)
 	if err != nil {
-		return err
+		return m.lose(ref, err)
 	}
-	if r.flags&flagOpen == 0 {
+	if !h.isOpen() {
 		return nil
 	}
-	h, _, ok := r.history(m.spans)
-	if !ok {
-		return m.old.bad(r.off)
-	}
-	m.spans = h.spans
 	wasGone := h.gone != 0
 	if m.leave(&h); !h.isOpen() {
 		m.change.Removed++

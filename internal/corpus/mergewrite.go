@@ -1,6 +1,10 @@
 package corpus
 
-import "github.com/elasticintel/elasticintel/internal/intel"
+import (
+	"slices"
+
+	"github.com/elasticintel/elasticintel/internal/intel"
+)
 
 // vocabulary is what the next segment's records are packed with: the old
 // segment's, and what the fresh records repeat. Where they are the most of it,
@@ -17,6 +21,7 @@ func (m *merger) vocabulary() *vocabulary {
 // write writes the next segment: what stays as it is in its old order, then
 // what this run changed.
 func (m *merger) write(w *segmentWriter) error {
+	w.begin(m.vocabulary(), m.size())
 	p := repacker{w: w, from: m.old}
 	if m.old != nil {
 		p.keep = w.vocab.extends(m.old)
@@ -43,15 +48,10 @@ func (m *merger) write(w *segmentWriter) error {
 
 // copyOld copies the records that stay as they are.
 func (m *merger) copyOld(p *repacker) error {
-	for i := range m.old.roff.n {
+	for i, ref := range m.old.refs() {
 		if i%4096 == 0 && m.ctx.Err() != nil {
 			return m.ctx.Err()
 		}
-		row, err := m.old.row(m.old.roff, i)
-		if err != nil {
-			return err
-		}
-		ref := le.Uint32(row)
 		if m.stale.has(ref) {
 			continue
 		}
@@ -64,6 +64,19 @@ func (m *merger) copyOld(p *repacker) error {
 		}
 	}
 	return nil
+}
+
+// refs returns the heap offset/4 of every record in heap order. It takes them
+// from hoff, which was checked as a whole, and so does not depend on roff.
+func (s *segment) refs() []uint32 {
+	out := make([]uint32, 0, s.byHash.len())
+	for i := range s.byHash.len() {
+		if ref := u32at(s.byHash.ref, i); int(ref) < len(s.heap)/4 {
+			out = append(out, ref)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 func (m *merger) decode(ref uint32) (record, history, []byte, error) {

@@ -88,18 +88,17 @@ func sameInfo(a, b blob.Info) bool {
 // show makes what was followed the current view. c.mu is held.
 func (c *Corpus) show(next map[string]*followed) (changed bool, err error) {
 	var feeds []*feedState
-	var errs []error
+	broken := map[string]error{}
 	for _, id := range slices.Sorted(maps.Keys(next)) {
 		f := next[id]
 		if f.state != nil {
 			feeds = append(feeds, f.state)
 		}
 		if f.err != nil {
-			errs = append(errs, &FeedError{id, f.err})
+			broken[id] = f.err
 		}
 	}
-	err = errors.Join(errs...)
-	c.err.Store(&err)
+	c.broken.Store(&broken)
 	old := c.View()
 	if !slices.Equal(feeds, old.feeds) {
 		v, buildErr := c.newView(feeds, old)
@@ -110,7 +109,7 @@ func (c *Corpus) show(next map[string]*followed) (changed bool, err error) {
 		changed = true
 	}
 	c.feeds = next
-	return changed, err
+	return changed, c.Err()
 }
 
 // follow brings f.state to what the head says. A writer may replace the head and

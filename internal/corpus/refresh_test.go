@@ -141,7 +141,8 @@ func TestBrokenFeedStaysInView(t *testing.T) {
 	for range 2 {
 		changed, err := r.Refresh(t.Context())
 		var fe *FeedError
-		if !errors.As(err, &fe) || fe.Feed != "bad" || !errors.Is(err, ErrCorrupt) || r.Err() == nil {
+		if !errors.As(err, &fe) || fe.Feed != "bad" || !errors.Is(err, ErrCorrupt) || r.Err() == nil ||
+			r.Broken("bad") == nil || r.Broken("good") != nil {
 			t.Fatalf("changed %v, %v", changed, err)
 		}
 		one(t, r, "192.0.2.3", time.Time{}) // the other one moved on
@@ -158,6 +159,9 @@ func TestBrokenFeedStaysInView(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := openCorpus(t, store, Options{})
+	if _, tag, err := c.Head(t.Context(), "bad"); !errors.Is(err, ErrCorrupt) || tag == "" {
+		t.Errorf("ETag %q of a damaged head, %v", tag, err)
+	}
 	if c.Err() == nil || !strings.Contains(c.Err().Error(), "feed bad") || c.View().Feed("bad") != nil || c.View().Feed("good") == nil {
 		t.Errorf("%v", c.Err())
 	}

@@ -28,7 +28,7 @@ type hashed struct {
 }
 
 // segmentWriter writes one segment: add or copy every record, oldest change
-// first, then finish. What it holds in memory is 32 bytes a record.
+// first, between begin and finish. What it holds in memory is 32 bytes a record.
 type segmentWriter struct {
 	out   sumWriter
 	hash  hasher
@@ -46,9 +46,13 @@ type segmentWriter struct {
 	rec, body, fields []byte // scratch
 }
 
-func newSegmentWriter(w io.Writer, h hasher, vocab *vocabulary, n int) *segmentWriter {
-	return &segmentWriter{out: sumWriter{w: w}, hash: h, vocab: vocab, roff: make([]uint32, 0, n), chg: make([]uint32, 0, n),
-		byHash: make([]hashed, 0, n)}
+func newSegmentWriter(w io.Writer, h hasher) *segmentWriter {
+	return &segmentWriter{out: sumWriter{w: w}, hash: h}
+}
+
+// begin prepares for about n records whose fields are packed by vocab. It comes first.
+func (w *segmentWriter) begin(vocab *vocabulary, n int) {
+	w.vocab, w.roff, w.chg, w.byHash = vocab, make([]uint32, 0, n), make([]uint32, 0, n), make([]hashed, 0, n)
 }
 
 // add appends a record.
@@ -298,8 +302,7 @@ func (w *sumWriter) close() error {
 
 // writeSegment stores what fill writes as a new segment of the feed and returns
 // its reference. The object is durable when writeSegment returns.
-func (c *Corpus) writeSegment(ctx context.Context, feed string, version int64, vocab *vocabulary, n int,
-	fill func(w *segmentWriter) error) (SegmentRef, error) {
+func (c *Corpus) writeSegment(ctx context.Context, feed string, version int64, fill func(w *segmentWriter) error) (SegmentRef, error) {
 	tail := make([]byte, 8)
 	_, _ = rand.Read(tail) // never fails
 	name := fmt.Sprintf("%08d-%s%s", version, hex.EncodeToString(tail), segExt)
@@ -309,7 +312,7 @@ func (c *Corpus) writeSegment(ctx context.Context, feed string, version int64, v
 	done := make(chan error, 1)
 	go func() {
 		buf := bufio.NewWriterSize(pipe, 256<<10)
-		w := newSegmentWriter(buf, c.hash, vocab, n)
+		w := newSegmentWriter(buf, c.hash)
 		err := fill(w)
 		if err == nil {
 			err = w.finish()
