@@ -21,6 +21,7 @@ const (
 	CodeLarge   = "large"   // more listings than expected
 	CodeShrink  = "shrink"  // far fewer listings than before
 	CodeGrowth  = "growth"  // far more listings than before
+	CodeDamage  = "damage"  // what is stored of the feed is damaged, and accepting the run would lose its history
 )
 
 // Check is the guards: it says why a run must not be accepted without a person,

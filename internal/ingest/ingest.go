@@ -141,7 +141,7 @@ func (r *Runner) begin(ctx context.Context, d *feed.Definition, trigger string) 
 	}
 	if a.head, a.etag, err = r.cfg.Corpus.Head(ctx, d.ID); err != nil {
 		f := storeFailure(err) // a new head instead of the broken one would lose the history
-		f.reason += "; the feed's listings stay as they are: run `elasticintel verify`, then restore heads/" + d.ID + ".json from a backup"
+		f.reason += "; the feed's listings stay as they are: run `elasticintel verify`, then restore heads/" + d.ID + ".json from a backup, or remove it to begin anew without its history"
 		return a, f
 	}
 	if a.head != nil && a.st.LastRun.ID != a.head.Run.ID {

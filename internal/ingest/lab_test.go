@@ -35,6 +35,7 @@ type lab struct {
 	secrets map[string]string
 	keep    time.Duration
 	log     bytes.Buffer
+	logger  *slog.Logger // into log; one for all runners, since it locks
 	clock   atomic.Int64 // Unix milliseconds
 }
 
@@ -53,6 +54,7 @@ func newLabIn(t testing.TB, dir string) *lab {
 		t.Fatal(err)
 	}
 	l := &lab{t: t, dir: dir, store: store, srv: feedserver.Start(t), secrets: map[string]string{}}
+	l.logger = slog.New(slog.NewTextHandler(&l.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	l.setClock(day0)
 	if err := corpus.Init(t.Context(), store); err != nil {
 		t.Fatal(err)
@@ -73,7 +75,7 @@ func (l *lab) open() {
 }
 
 func (l *lab) newRunner(store blob.Store, c *corpus.Corpus) *ingest.Runner {
-	logger := slog.New(slog.NewTextHandler(&l.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	logger := l.logger
 	client := fetch.New(fetch.Options{
 		TempDir: filepath.Join(l.t.TempDir(), "tmp"), Now: l.now, Log: logger, Timeout: 20 * time.Second,
 		Sleep: func(context.Context, time.Duration) error { return nil },

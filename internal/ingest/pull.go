@@ -56,10 +56,11 @@ func (a *attempt) current() *corpus.Head {
 }
 
 // comparable says whether the head was made from its bytes in the way that this
-// run would do it, so that the same bytes give the same listings.
+// run would do it, so that the same bytes give the same listings. Of data that
+// cannot be read nobody knows what it lists.
 func (a *attempt) comparable() bool {
 	h := a.current()
-	return h != nil && h.SHA256 != "" && h.ParseHash == a.def.ParseHash()
+	return h != nil && h.SHA256 != "" && h.ParseHash == a.def.ParseHash() && a.cfg.Corpus.Broken(a.def.ID) == nil
 }
 
 func (a *attempt) sameContent(in *input) bool {
@@ -145,6 +146,13 @@ func (a *attempt) commit(ctx context.Context, in *input, res *parse.Result) erro
 	m, err := a.cfg.Corpus.Merge(ctx, a.head, res.Entries, corpus.MergeOptions{Feed: a.def.ID, Info: info, Now: now})
 	if err != nil {
 		return storeFailure(err)
+	}
+	if m.Damage != nil {
+		if a.run.Trigger != TriggerApprove {
+			a.quarantine(in, CodeDamage, fmt.Sprintf("what is stored of the feed is damaged (%v); restore it from a backup, or approve this run to go on without", m.Damage))
+			return nil
+		}
+		a.run.Reason = join(a.run.Reason, a.redact(m.Damage.Error()))
 	}
 	a.progress("store", int64(len(res.Entries)), int64(len(res.Entries)))
 	a.run.Change, a.run.Status = m.Change, intel.RunOK
