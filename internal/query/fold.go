@@ -8,20 +8,6 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// lower maps an ASCII letter or digit to its folded form, everything else of
-// ASCII to 0, and all that is not ASCII to itself. Read-only.
-var lower = func() (t [256]byte) {
-	for c := range t {
-		switch {
-		case c >= 'A' && c <= 'Z':
-			t[c] = byte(c) + 'a' - 'A'
-		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c >= utf8.RuneSelf:
-			t[c] = byte(c)
-		}
-	}
-	return t
-}()
-
 // maxMarks is how many combining marks in a row are kept. No script has more on
 // one letter; text that does wants to hide, or to cost time.
 const maxMarks = 8
@@ -63,52 +49,66 @@ func foldString(s string) string {
 
 // foldUnicode folds the long way. What folding changes may compose anew (J with
 // a caron has no composed form, j with one has), so it is normalised again, and
-// the result once more, until it stays.
+// where that changed it, all once more.
 func foldUnicode(s string) string {
+	s = norm.NFKC.String(strings.ToValidUTF8(s, "\uFFFD"))
 	for range 4 {
-		t := norm.NFKC.String(foldRunes(norm.NFKC.String(s)))
-		if t == s {
+		folded := foldRunes(s)
+		if s = norm.NFKC.String(folded); s == folded {
 			break
 		}
-		s = t
 	}
 	return s
 }
 
-// The dotted I, which lower-case i with the dot above as a mark is the other case
-// of: I with that mark composes to it, i does not.
+// foldRunes folds every rune for itself and drops the invisible ones. It returns
+// s itself where nothing changes.
+func foldRunes(s string) string {
+	var out []byte
+	marks, last := 0, rune(0)
+	for i, r := range s {
+		f, keep := foldRune(r), true
+		switch {
+		case r < utf8.RuneSelf:
+			marks = 0
+		case unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector, unicode.Cf):
+			keep = false
+		case unicode.IsMark(r):
+			if f = r; r == dotAbove && last == 'i' {
+				keep = false
+			} else {
+				marks++
+				keep = marks <= maxMarks
+			}
+		default:
+			marks = 0
+		}
+		if out == nil && (f != r || !keep) {
+			out = append(make([]byte, 0, len(s)), s[:i]...)
+		}
+		if keep {
+			last = f
+			if out != nil {
+				out = utf8.AppendRune(out, f)
+			}
+		}
+	}
+	if out == nil {
+		return s
+	}
+	return string(out)
+}
+
+// The letters whose case is a matter of language. The dotted I is an i here: what
+// I composes to with the dot above as a mark must be what i is with it.
 const (
 	dottedI  = '\u0130'
+	dotlessI = '\u0131'
 	dotAbove = '\u0307'
 )
 
-// foldRunes folds every rune for itself and drops the invisible ones.
-func foldRunes(s string) string {
-	var b strings.Builder
-	b.Grow(len(s))
-	marks, last := 0, rune(0)
-	for _, r := range s {
-		switch {
-		case r < utf8.RuneSelf || !unicode.In(r, unicode.M, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point):
-			r, marks = foldRune(r), 0
-		case !unicode.IsMark(r) || unicode.In(r, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point):
-			continue
-		case r == dotAbove && last == 'i':
-			continue
-		default:
-			if marks++; marks > maxMarks {
-				continue
-			}
-		}
-		b.WriteRune(r)
-		last = r
-	}
-	return b.String()
-}
-
 // foldRune returns the rune that stands for all those that differ from r by
-// simple case folding: the lower-case letter among them that is the lower case of
-// its upper case and that NFKC leaves alone, else the first of them in lower case.
+// simple case folding: the lower case of the upper case.
 func foldRune(r rune) rune {
 	switch {
 	case r < utf8.RuneSelf:
@@ -118,15 +118,8 @@ func foldRune(r rune) rune {
 		return r
 	case r == dottedI:
 		return 'i'
-	case unicode.SimpleFold(r) == r:
+	case r == dotlessI:
 		return r
 	}
-	first := r
-	for c, n := r, 0; n == 0 || c != r; c, n = unicode.SimpleFold(c), n+1 {
-		if unicode.Is(unicode.Ll, c) && unicode.ToLower(unicode.ToUpper(c)) == c && norm.NFKC.IsNormalString(string(c)) {
-			return c
-		}
-		first = min(first, c)
-	}
-	return unicode.ToLower(first)
+	return unicode.ToLower(unicode.ToUpper(r))
 }

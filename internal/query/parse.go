@@ -160,7 +160,8 @@ func (p *parser) primary() (Node, *Error) {
 	case p.field != nil:
 		if name, _, ok := p.fieldName(); ok {
 			if _, known := lookupField(name); known {
-				return nil, p.fail(p.at, "the field "+name+" inside "+p.field.field.String()+":( )", "a value of "+p.field.field.String(), "put text that has a colon in quotes")
+				f := p.field.field.String()
+				return nil, p.fail(p.at, "the field "+name+" inside "+f+":( )", "a value of "+f, "put text that has a colon in quotes")
 			}
 		}
 		return p.value(*p.field, p.at)

@@ -284,7 +284,7 @@ func bareWord(p Pattern) string {
 		case r == '\\':
 			escaped = true
 		case isBlank(r), isQuote(r), r == '(', r == ')',
-			i == 0 && strings.ContainsRune("-!<>=&|", r):
+			i == 0 && (strings.ContainsRune("-!<>=&|", r) || strings.HasPrefix(string(p), "//")):
 			b.WriteByte('\\')
 		}
 		b.WriteRune(r)

@@ -51,39 +51,51 @@ func (t *Tokenizer) Next() []byte {
 	return t.text[start:cutToken(t.text, start, end)]
 }
 
+// Classes of bytes in folded text.
+const (
+	classGap  = iota // ASCII that is in no token
+	classWord        // ASCII letters and digits
+	classRune        // part of a character that is not ASCII
+)
+
+// byteClass is the class of each byte. Read-only.
+var byteClass = func() (t [256]uint8) {
+	for c := range t {
+		switch {
+		case c >= utf8.RuneSelf:
+			t[c] = classRune
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+			t[c] = classWord
+		}
+	}
+	return t
+}()
+
 // nextToken finds the first token of folded text at or after i. There is none
 // where it is empty.
 func nextToken[T string | []byte](text T, i int) (start, end int) {
-	for i < len(text) {
-		c := text[i]
-		if c >= utf8.RuneSelf {
-			r, n := decode(text, i)
-			if unicode.IsLetter(r) || unicode.IsNumber(r) {
-				break
-			}
-			i += n
+	for i < len(text) && byteClass[text[i]] != classWord {
+		if byteClass[text[i]] == classGap {
+			i++
 			continue
 		}
-		if lower[c] != 0 {
+		r, n := decode(text, i)
+		if unicode.IsLetter(r) || unicode.IsNumber(r) {
 			break
 		}
-		i++
+		i += n
 	}
 	start = i
-	for i < len(text) {
-		c := text[i]
-		if c >= utf8.RuneSelf {
-			r, n := decode(text, i)
-			if !inToken(r) {
-				break
-			}
-			i += n
+	for i < len(text) && byteClass[text[i]] != classGap {
+		if byteClass[text[i]] == classWord {
+			i++
 			continue
 		}
-		if lower[c] == 0 {
+		r, n := decode(text, i)
+		if !inToken(r) {
 			break
 		}
-		i++
+		i += n
 	}
 	return start, i
 }

@@ -94,7 +94,7 @@ func TestFoldPairs(t *testing.T) {
 		if c == r || unicode.IsMark(r) || unicode.IsMark(c) {
 			continue
 		}
-		for m := rune(0x300); m < 0x346; m++ {
+		for m := rune(0x300); m < 0x30d; m++ {
 			a, b := foldString(string([]rune{r, m})), foldString(string([]rune{c, m}))
 			if a != b || foldString(a) != a || foldString(norm.NFD.String(a)) != a {
 				t.Errorf("%U %U: %q, other case %q, again %q", r, m, a, b, foldString(a))
@@ -166,7 +166,7 @@ func randomText(r *rand.Rand, n int) string {
 
 func TestTokensNaive(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for range 20_000 {
+	for range 5_000 {
 		checkTokens(t, randomText(r, 30))
 	}
 	for range 20 {

@@ -24,18 +24,11 @@ func (p *parser) value(f fieldInfo, at int) (Node, *Error) {
 	if err != nil {
 		return nil, err
 	}
-	if op == "" && !w.quoted && p.text[w.at] == '!' {
-		return nil, p.fail(w.at, `"!" in front of a value`, "a value", "to exclude it, write -"+f.field.String()+":…")
-	}
-	ordered := f.class == classNumber || f.class == classDate || f.class == classContext
-	if op != "" && op != "=" && !ordered {
-		return nil, p.fail(opAt, quote(op), "words: "+f.field.String()+" has no order", "")
+	if err := p.checkValue(f, op, opAt, w); err != nil {
+		return nil, err
 	}
 	if w.pattern == "*" && op == "" {
 		return p.exists(f, at)
-	}
-	if _, isNumber := parseDecimal(w.text); op == "" && !w.quoted && p.text[w.at] == '-' && !isNumber {
-		return nil, p.fail(w.at, `"-" in front of a value`, "a value", "to exclude it, write -"+f.field.String()+":…")
 	}
 	switch f.class {
 	case classWords:
@@ -58,6 +51,21 @@ func (p *parser) value(f fieldInfo, at int) (Node, *Error) {
 		return nil, p.fail(w.at, "a wildcard", "a value of "+f.field.String()+", which takes none", "")
 	}
 	return p.special(f, w, at)
+}
+
+// checkValue refuses comparisons of what has no order, and exclusion in the wrong place.
+func (p *parser) checkValue(f fieldInfo, op string, opAt int, w word) *Error {
+	if op != "" && op != "=" && f.class != classNumber && f.class != classDate && f.class != classContext {
+		return p.fail(opAt, quote(op), "words: "+f.field.String()+" has no order", "")
+	}
+	if op != "" || w.quoted {
+		return nil
+	}
+	sign := p.text[w.at]
+	if _, isNumber := parseDecimal(w.text); sign == '!' || sign == '-' && !isNumber {
+		return p.fail(w.at, quote(string(sign))+" in front of a value", "a value", "to exclude it, write -"+f.field.String()+":…")
+	}
+	return nil
 }
 
 // special reads the values of the fields with a form of their own.
