@@ -143,10 +143,13 @@ func (d *directory) bounds(hash []byte, parts int) []uint32 {
 func (d *directory) fill(p int, from []source, bounds [][]uint32, scratch *[]uint64) (distinct int) {
 	slots := d.slots[d.start[p]:d.start[p+1]]
 	*scratch = slices.Grow((*scratch)[:0], len(slots))[:len(slots)]
-	full := *scratch
+	full := (*scratch)[:len(slots)]
 	for i, s := range from {
-		for j := bounds[i][p]; j < bounds[i][p+1]; j++ {
-			h := u64at(s.hash, int(j))
+		lo, hi := bounds[i][p], bounds[i][p+1]
+		hash, ref := s.hash[8*uint64(lo):8*uint64(hi)], s.ref[4*uint64(lo):4*uint64(hi)]
+		where := uint64(s.seg) << 32
+		for len(hash) >= 8 && len(ref) >= 4 {
+			h := le.Uint64(hash)
 			at := d.place(h, len(slots))
 			seen := false
 			for slots[at] != 0 {
@@ -159,7 +162,8 @@ func (d *directory) fill(p int, from []source, bounds [][]uint32, scratch *[]uin
 				distinct++
 			}
 			full[at] = h
-			slots[at] = s.of.fingerprint(h)<<48 | uint64(s.seg)<<32 | uint64(u32at(s.ref, int(j)))
+			slots[at] = s.of.fingerprint(h)<<48 | where | uint64(le.Uint32(ref))
+			hash, ref = hash[8:], ref[4:]
 		}
 	}
 	return distinct
