@@ -232,7 +232,7 @@ func TestColumns(t *testing.T) {
 }
 
 func TestDecodeSuperset(t *testing.T) {
-	defs, err := Decode("x.json", []byte(good(`"id": "a", "kind": "url", "interval": "36h", "tlp": "TLP:WHITE", "reliability": "b",
+	_, err := Decode("x.json", []byte(good(`"id": "a", "kind": "url", "interval": "36h", "tlp": "TLP:WHITE", "reliability": "b",
 		"confidence": 0, "ttl": "30d", "presence": "rolling", "allow_networks": ["127.0.0.1/32", "::1/128"],
 		"guards": {"max_shrink": 0.9, "allow_empty": true}, "comments": [], "quotes": false, "enabled": false, "commercial_use": false, `)))
 	if err == nil {
@@ -242,7 +242,8 @@ func TestDecodeSuperset(t *testing.T) {
 		"confidence": 0, "ttl": "30d", "presence": "rolling", "allow_networks": ["127.0.0.1/32", "::1/128"],
 		"guards": {"max_shrink": 0.9, "allow_empty": true}, "comments": [], "quotes": false, "enabled": false, "commercial_use": false, `),
 		`"indicator_type"`, `"kind"`, 1)
-	if defs, err = Decode("x.json", []byte(data)); err != nil {
+	defs, err := Decode("x.json", []byte(data))
+	if err != nil {
 		t.Fatal(err)
 	}
 	d := defs[0]
