@@ -15,11 +15,7 @@ import (
 	"github.com/elasticintel/elasticintel/internal/testing/blobtest"
 )
 
-func TestMemIsAStore(t *testing.T) {
-	blobtest.Run(t, func(*testing.T) blob.Store { return NewMem() })
-}
-
-func TestFaultyWithoutFaultIsAStore(t *testing.T) {
+func TestMemAndFaultyAreStores(t *testing.T) {
 	blobtest.Run(t, func(*testing.T) blob.Store { return &Faulty{Store: NewMem()} })
 }
 
