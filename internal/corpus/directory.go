@@ -175,22 +175,33 @@ func (d *directory) place(h uint64, n int) int {
 	return int(at)
 }
 
-// find calls yield with the segment number and heap offset/4 of every record
-// that may have the hash h, in segment order, until it returns false.
-func (d *directory) find(of hashOf, h uint64, yield func(seg int, ref uint32) bool) {
+// first is the slot where the search for h begins.
+func (d *directory) first(h uint64) int {
+	p := h >> d.shift
+	return int(d.start[p]) + d.place(h, int(d.start[p+1]-d.start[p]))
+}
+
+// find appends the slot of every record that may have the hash h, in segment order.
+func (d *directory) find(of hashOf, h uint64, dst []uint64) []uint64 {
 	p := h >> d.shift
 	slots := d.slots[d.start[p]:d.start[p+1]]
 	fp := of.fingerprint(h)
 	for at := d.place(h, len(slots)); ; {
 		x := slots[at]
-		if x == 0 || x>>48 == fp && !yield(int(x>>32&0xffff), uint32(x)) {
-			return
+		if x == 0 {
+			return dst
+		}
+		if x>>48 == fp {
+			dst = append(dst, x)
 		}
 		if at++; at == len(slots) {
 			at = 0
 		}
 	}
 }
+
+// slotRecord is the segment number and heap offset/4 that a slot holds.
+func slotRecord(x uint64) (seg int, ref uint32) { return int(x >> 32 & 0xffff), uint32(x) }
 
 // parallel calls f(0) … f(n-1) from several goroutines, which read the segments.
 func parallel(workers, n int, segs []*segment, f func(i int) error) error {

@@ -55,6 +55,10 @@ type scratch struct {
 	text  []byte       // value, original, and each field's name (where the vocabulary has none) and values
 	ends  []int        // of each of those
 	shape []fieldShape // of each field
+
+	probes  []probe
+	slots   []uint64
+	touched uint64 // keeps the compiler from leaving reads out
 }
 
 type fieldShape struct{ id, values int }

@@ -26,27 +26,8 @@ func (f *finder) related(feed *feedState, s *segment, ref uint32, rel intel.Rela
 	}
 }
 
-// portsAt finds the ip:ports at an address.
-func (f *finder) portsAt(a netip.Addr) {
-	var stack [48]byte
-	v := f.v
-	v.dir.find(ofAddress, v.c.hash.sumBytes(addressOf, a.AppendTo(stack[:0])), func(seg int, ref uint32) bool {
-		r, err := v.segs[seg].record(ref)
-		if err != nil {
-			f.fail(err)
-		} else if at, ok := addressIn(r.kind, r.value); ok && at == a && r.kind == intel.IPPort {
-			f.related(v.owner[seg], v.segs[seg], ref, intel.RelMember)
-		}
-		return true
-	})
-}
-
 // members finds the addresses, ip:ports and networks listed inside p.
 func (f *finder) members(p netip.Prefix) {
-	if p.IsSingleIP() {
-		f.portsAt(p.Addr()) // all there can be, since the address is not a member of itself
-		return
-	}
 	limit := len(f.out) + f.v.c.opt.MaxMembers
 	first, last := prefixRange(p)
 	for i, s := range f.v.segs {
@@ -120,9 +101,6 @@ func prefixRange(p netip.Prefix) (first, last [16]byte) {
 	}
 	return first, last
 }
-
-// addressOf stands for the kind when the address of an ip-port is hashed.
-const addressOf intel.Kind = 0x80
 
 // addressIn returns the address of an ipv4, ipv6 or ip-port value.
 func addressIn(kind intel.Kind, value []byte) (netip.Addr, bool) {

@@ -116,13 +116,14 @@ func (v *View) Find(ctx context.Context, q intel.Question, at time.Time, dst []i
 	defer v.c.pool.Put(f.mem)
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer catchFault(&err, v.segs)
-	for _, k := range q.Keys {
-		f.exact(k.Indicator, k.Relation)
-	}
+	f.probe(&q)
+	f.exact(&q)
 	if q.Covers.IsValid() {
 		f.covering(q.Covers)
 	}
-	if q.Inside.IsValid() {
+	if q.Inside.IsSingleIP() {
+		f.portsAt(q.Inside.Addr()) // all there can be: an address is not its own member
+	} else if q.Inside.IsValid() {
 		f.members(q.Inside)
 	}
 	runtime.KeepAlive(v)
@@ -153,21 +154,6 @@ func (f *finder) fail(err error) {
 	if f.err == nil {
 		f.err = err
 	}
-}
-
-// exact looks one indicator up.
-func (f *finder) exact(ind intel.Indicator, rel intel.Relation) {
-	v := f.v
-	v.dir.find(ofValue, v.c.hash.sum(ind.Kind, ind.Value), func(seg int, ref uint32) bool {
-		s := v.segs[seg]
-		r, err := s.record(ref)
-		if err != nil {
-			f.fail(err)
-		} else if r.is(ind.Kind, ind.Value) {
-			f.add(v.owner[seg], s, &r, rel)
-		}
-		return true
-	})
 }
 
 // add appends the record's listing unless it was first listed after the instant asked for.
