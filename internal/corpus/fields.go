@@ -3,7 +3,6 @@ package corpus
 import (
 	"encoding/binary"
 	"math"
-	"strings"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
 )
@@ -12,21 +11,21 @@ import (
 // text, or its id in the vocabulary plus one, shifted left by one; the low bit
 // says that a count of values follows, else there is one) and its values.
 //
-// A packed value is a tag byte: how it is written in bits 0-2; bit 3 where the
-// field's prefix comes first; and a number n in bits 4-7, where 15 says that a
-// uvarint with n-15 follows. Then come n bytes for asText and asHex.
+// A packed value is a tag byte: how it is written in bits 0-3, and a number n in
+// bits 4-7, where 15 says that a uvarint with n-15 follows. Then come n bytes for
+// asText and asHex, and another packed value for asHead, which is never asHead.
 const (
 	asText  = 0 // n bytes as they are
-	asDict  = 1 // string n of the dictionary
+	asWord  = 1 // word n
 	asInt   = 2 // n in decimal, without leading zeros
 	asHex   = 3 // n bytes, shown in lower-case hex
 	asTime  = 4 // Unix second n: 2006-01-02 15:04:05
 	asTimeZ = 5 // 2006-01-02T15:04:05Z
 	asDate  = 6 // day n after 1970-01-01: 2006-01-02
 	asTimeU = 7 // 2006-01-02 15:04:05 UTC
+	asHead  = 8 // word n, then the value that follows
 
-	prefixed = 8
-	tagMax   = 15
+	tagMax = 15
 )
 
 // pack appends the packed fields.
@@ -37,10 +36,8 @@ func (v *vocabulary) pack(b []byte, fields intel.Fields) []byte {
 		if len(f.Values) == 1 {
 			many = 0
 		}
-		prefix := ""
 		if id, ok := v.nameID[f.Name]; ok {
 			b = binary.AppendUvarint(b, uint64(id+1)<<1|many)
-			prefix = v.prefixes[id]
 		} else {
 			b = appendText(binary.AppendUvarint(b, many), f.Name)
 		}
@@ -48,33 +45,40 @@ func (v *vocabulary) pack(b []byte, fields intel.Fields) []byte {
 			b = binary.AppendUvarint(b, uint64(len(f.Values)))
 		}
 		for _, s := range f.Values {
-			b = v.packValue(b, prefix, s)
+			b = v.packValue(b, s)
 		}
 	}
 	return b
 }
 
-func (v *vocabulary) packValue(b []byte, prefix, s string) []byte {
-	if id, ok := v.valueID[s]; ok {
-		return appendTag(b, asDict, uint64(id))
+func (v *vocabulary) packValue(b []byte, s string) []byte {
+	if id, ok := v.wordID[s]; ok {
+		return appendTag(b, asWord, uint64(id))
 	}
-	tag := byte(0)
-	how, n, ok := number(s)
-	if !ok && prefix != "" && strings.HasPrefix(s, prefix) {
-		tag, s = prefixed, s[len(prefix):]
-		how, n, ok = number(s)
+	if how, n, ok := number(s); ok {
+		return appendTag(b, how, n)
 	}
-	if ok {
-		return appendTag(b, tag|how, n)
+	if n := headLen(s); n > 0 {
+		if id, ok := v.wordID[s[:n]]; ok {
+			return packRest(appendTag(b, asHead, uint64(id)), s[n:])
+		}
+	}
+	return packRest(b, s)
+}
+
+// packRest packs what is no word.
+func packRest(b []byte, s string) []byte {
+	if how, n, ok := number(s); ok {
+		return appendTag(b, how, n)
 	}
 	if len(s) >= 8 && len(s)%2 == 0 && isHex(s) {
-		b = appendTag(b, tag|asHex, uint64(len(s)/2))
+		b = appendTag(b, asHex, uint64(len(s)/2))
 		for i := 0; i < len(s); i += 2 {
 			b = append(b, nibble(s[i])<<4|nibble(s[i+1]))
 		}
 		return b
 	}
-	return append(appendTag(b, tag|asText, uint64(len(s))), s...)
+	return append(appendTag(b, asText, uint64(len(s))), s...)
 }
 
 func appendTag(b []byte, tag byte, n uint64) []byte {
@@ -93,7 +97,7 @@ func number(s string) (how byte, n uint64, ok bool) {
 }
 
 func decimal(s string) (uint64, bool) {
-	if len(s) == 0 || len(s) > 18 || s[0] == '0' && len(s) > 1 {
+	if len(s) == 0 || len(s) > 19 || s[0] == '0' && len(s) > 1 {
 		return 0, false
 	}
 	n := uint64(0)
@@ -129,9 +133,8 @@ func nibble(c byte) byte {
 // unpacker reads packed fields of one segment.
 type unpacker struct {
 	cursor
-	names    []string
-	prefixes []string
-	dict     *stringTable
+	names []string
+	words *stringTable
 }
 
 // field reads a field's name and number of values; id is -1 for a name that is
@@ -151,29 +154,18 @@ func (u *unpacker) field() (id int, text []byte, values int) {
 	return id, text, values
 }
 
-// value appends the next value of the field with this id.
-func (u *unpacker) value(dst []byte, id int) []byte {
-	tag := u.byte()
-	n := uint64(tag >> 4)
-	if n == tagMax {
-		n += u.uvarint()
+// value appends the next value.
+func (u *unpacker) value(dst []byte) []byte {
+	how, n := u.tag()
+	if how == asHead {
+		dst = u.word(dst, n)
+		how, n = u.tag()
 	}
-	if tag&prefixed != 0 {
-		if id < 0 {
-			u.bad = true
-			return dst
-		}
-		dst = append(dst, u.prefixes[id]...)
-	}
-	switch how := tag & 7; how {
+	switch how {
 	case asText:
 		return append(dst, u.bytes(n)...)
-	case asDict:
-		if n >= uint64(u.dict.n) {
-			u.bad = true
-			return dst
-		}
-		return append(dst, u.dict.at(n)...)
+	case asWord:
+		return u.word(dst, n)
 	case asInt:
 		return appendUint(dst, n)
 	case asHex:
@@ -182,9 +174,27 @@ func (u *unpacker) value(dst []byte, id int) []byte {
 			dst = append(dst, digits[x>>4], digits[x&15])
 		}
 		return dst
-	default:
+	case asTime, asTimeZ, asDate, asTimeU:
 		return appendTimestamp(dst, how, n)
 	}
+	u.bad = true
+	return dst
+}
+
+func (u *unpacker) tag() (how byte, n uint64) {
+	tag := u.byte()
+	if n = uint64(tag >> 4); n == tagMax {
+		n += u.uvarint()
+	}
+	return tag & 15, n
+}
+
+func (u *unpacker) word(dst []byte, n uint64) []byte {
+	if n >= uint64(u.words.n) {
+		u.bad = true
+		return dst
+	}
+	return append(dst, u.words.at(n)...)
 }
 
 func appendUint(dst []byte, n uint64) []byte {
@@ -210,7 +220,7 @@ func (u *unpacker) equal(fields intel.Fields, scratch []byte) (bool, []byte) {
 			return false, scratch
 		}
 		for _, want := range f.Values {
-			if scratch = u.value(scratch[:0], id); string(scratch) != want {
+			if scratch = u.value(scratch[:0]); string(scratch) != want {
 				return false, scratch
 			}
 		}
@@ -229,7 +239,7 @@ func (u *unpacker) fields() intel.Fields {
 			f.Name = u.names[id]
 		}
 		for range values {
-			f.Values = append(f.Values, string(u.value(nil, id)))
+			f.Values = append(f.Values, string(u.value(nil)))
 		}
 		out = append(out, f)
 	}

@@ -15,11 +15,11 @@ import (
 func packed(t testing.TB, v *vocabulary, fields intel.Fields) []byte {
 	t.Helper()
 	b := v.pack(nil, fields)
-	dict, _, ok := readTable(appendTable(nil, v.values))
+	words, ok := readTable(appendTable(nil, v.words))
 	if !ok {
-		t.Fatal("dictionary cannot be read")
+		t.Fatal("words cannot be read")
 	}
-	u := unpacker{cursor: cursor{b: b}, names: v.names, prefixes: v.prefixes, dict: &dict}
+	u := unpacker{cursor: cursor{b: b}, names: v.names, words: &words}
 	w := u
 	if same, _ := w.equal(fields, nil); !same {
 		t.Errorf("%q is not equal to itself", fields)
@@ -37,8 +37,8 @@ var oddValues = []string{"", "0", "00", "7", "999999999999999999", "999999999999
 	"2026-1a-20", "20x6-11-20 08:00:00", "https://feed.example/item/", "https://feed.example/item/17/", "\x00\xff", strings.Repeat("long ", 100)}
 
 func TestPackOddValues(t *testing.T) {
-	plain := newVocabulary(nil, nil, nil)
-	full := newVocabulary([]string{"a", "b"}, []string{"https://feed.example/item/", ""}, []string{"7", "deadbeef", "2024-02-29"})
+	plain := newVocabulary(nil, nil)
+	full := newVocabulary([]string{"a", "b"}, []string{"https://feed.example/item/", "7", "deadbeef", "2024-02-29", "2026-11-", "long long "})
 	for _, v := range []*vocabulary{plain, full} {
 		for _, s := range oddValues {
 			packed(t, v, intel.Fields{{Name: "a", Values: []string{s}}})
@@ -73,7 +73,7 @@ func TestTimestampsAgreeWithTime(t *testing.T) {
 
 // TestContextTakesLittleSpace holds the promise that context packs to well below its size.
 func TestContextTakesLittleSpace(t *testing.T) {
-	v := newVocabulary(nil, nil, nil)
+	v := newVocabulary(nil, nil)
 	var all []intel.Fields
 	raw := 0
 	for _, e := range benchEntries(5000, func(i int) uint64 { return uint64(i) }) {
@@ -86,7 +86,7 @@ func TestContextTakesLittleSpace(t *testing.T) {
 		}
 	}
 	v.learn(len(all), func(i int) intel.Fields { return all[i] })
-	size := len(appendTable(appendTable(appendTable(nil, v.names), v.prefixes), v.values))
+	size := len(appendTable(appendTable(nil, v.names), v.words))
 	for _, f := range all {
 		size += len(packed(t, v, f))
 	}
@@ -103,7 +103,7 @@ func FuzzPack(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, name, a, b string, learn bool) {
 		fields := intel.Fields{{Name: name, Values: []string{a, b, a + b}}, {Name: name + "2", Values: []string{b + a}}}
-		v := newVocabulary([]string{"name"}, []string{a[:len(a)/2]}, []string{b})
+		v := newVocabulary([]string{"name"}, []string{a[:headLen(a)], b})
 		if learn {
 			v.learn(3, func(int) intel.Fields { return fields })
 		}
@@ -112,11 +112,11 @@ func FuzzPack(f *testing.F) {
 }
 
 func FuzzUnpack(f *testing.F) {
-	v := newVocabulary([]string{"name"}, []string{"prefix"}, []string{"value"})
+	v := newVocabulary([]string{"name"}, []string{"prefix ", "value"})
 	f.Add(v.pack(nil, intel.Fields{{Name: "name", Values: []string{"value", "prefix 1", "17"}}, {Name: "x", Values: oddValues}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		dict, _, _ := readTable(appendTable(nil, v.values))
-		u := unpacker{cursor: cursor{b: b}, names: v.names, prefixes: v.prefixes, dict: &dict}
+		words, _ := readTable(appendTable(nil, v.words))
+		u := unpacker{cursor: cursor{b: b}, names: v.names, words: &words}
 		w := u
 		fields := u.fields()
 		if !u.bad {

@@ -13,8 +13,8 @@ import (
 // reads is one contiguous tail:
 //
 //	heap   records, oldest change first, each at a multiple of 4 (record.go)
-//	names  field names and, for each, a prefix its values share (string tables)
-//	dict   values that many records have (string table)
+//	names  field names (string table)
+//	words  values, and beginnings of values, that many records have (string table)
 //	stat   per kind: u32 kind, u32 open, u32 all, u32 0
 //	roff   u32 heap offset/4 of each record, in heap order: a record's number is its place here
 //	chg    u32 Unix second of each record's last change, in heap order
@@ -56,7 +56,7 @@ const (
 const (
 	secHeap   = 1
 	secNames  = 2
-	secDict   = 3
+	secWords  = 3
 	secStat   = 4
 	secRoff   = 5
 	secChg    = 6
@@ -79,7 +79,7 @@ const (
 	cidrRow  = 24
 )
 
-var sectionNames = [...]string{secHeap: "heap", secNames: "names", secDict: "dict", secStat: "stat", secRoff: "roff",
+var sectionNames = [...]string{secHeap: "heap", secNames: "names", secWords: "words", secStat: "stat", secRoff: "roff",
 	secChg: "chg", secAddr4: "addr4", secAddr6: "addr6", secCIDR: "cidr", secAtOff: "atoff", secAtHash: "athash", secHoff: "hoff", secHash: "hash", secSums: "sums"}
 
 // section is one row of the table: where a section lies and its checksum.

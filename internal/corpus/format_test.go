@@ -212,7 +212,7 @@ func TestUnknownSectionsAreSkipped(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := newSegmentWriter(&file, h)
-	w.begin(newVocabulary(nil, nil, nil), 1)
+	w.begin(newVocabulary(nil, nil), 1)
 	hist := history{spans: []span{{1000, open}}, changed: 1000}
 	if err := w.add(intel.IPv4, []byte("192.0.2.1"), []byte("192.0.2.1"), &hist, nil); err != nil {
 		t.Fatal(err)

@@ -164,7 +164,7 @@ func (m *scratch) unpack(s *segment, r *record, packed []byte) bool {
 			m.ends = append(m.ends, len(m.text))
 		}
 		for range values {
-			m.text = u.value(m.text, id)
+			m.text = u.value(m.text)
 			m.ends = append(m.ends, len(m.text))
 		}
 	}

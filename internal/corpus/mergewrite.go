@@ -10,9 +10,9 @@ import (
 // segment's, and what the fresh records repeat. Where they are the most of it,
 // it is learnt anew, and old records are packed again.
 func (m *merger) vocabulary() *vocabulary {
-	v := newVocabulary(nil, nil, nil)
+	v := newVocabulary(nil, nil)
 	if m.old != nil && len(m.fresh) <= m.old.listings() {
-		v = newVocabulary(m.old.names, m.old.prefixes, m.old.dict.strings())
+		v = newVocabulary(m.old.names, m.old.words.strings())
 	}
 	v.learn(len(m.fresh), func(i int) intel.Fields { return m.fields(m.fresh[i].entry) })
 	return v
@@ -147,16 +147,11 @@ type repacker struct {
 
 // extends says whether fields packed by the segment mean the same under v.
 func (v *vocabulary) extends(s *segment) bool {
-	if len(v.names) < len(s.names) || len(v.values) < s.dict.n {
+	if len(v.names) < len(s.names) || len(v.words) < s.words.n || !slices.Equal(v.names[:len(s.names)], s.names) {
 		return false
 	}
-	for i, n := range s.names {
-		if v.names[i] != n || v.prefixes[i] != s.prefixes[i] {
-			return false
-		}
-	}
-	for i := range s.dict.n {
-		if v.values[i] != string(s.dict.at(uint64(i))) {
+	for i := range s.words.n {
+		if v.words[i] != string(s.words.at(uint64(i))) {
 			return false
 		}
 	}

@@ -27,11 +27,10 @@ type segment struct {
 	checked []atomic.Uint32 // one bit a block: its checksum was compared
 	covered int             // bytes that sums covers
 
-	names    []string
-	prefixes []string
-	slots    []fieldSlot // by name: where an answer shows it
-	dict     stringTable
-	kinds    []kindCount
+	names []string
+	slots []fieldSlot // by name: where an answer shows it
+	words stringTable
+	kinds []kindCount
 }
 
 type kindCount struct {
@@ -77,7 +76,7 @@ func (s *segment) load(ref SegmentRef, h hasher) (err error) {
 	}
 	s.checked = make([]atomic.Uint32, (len(s.sums)/8+31)/32)
 	adviseNeed(s.data, s.section(secAtOff).off)
-	for _, id := range []uint32{secSums, secNames, secDict, secStat, secAtOff, secAtHash, secHoff, secHash} {
+	for _, id := range []uint32{secSums, secNames, secWords, secStat, secAtOff, secAtHash, secHoff, secHash} {
 		if err := s.checkSection(s.section(id)); err != nil {
 			return err
 		}
@@ -156,25 +155,12 @@ func (s *segment) checkSection(sec section) error {
 
 // loadTables reads the small sections.
 func (s *segment) loadTables() error {
-	bad := fmt.Errorf("%w: section names or dict", ErrCorrupt)
-	if b := s.bytes(secNames); len(b) > 0 {
-		names, rest, ok := readTable(b)
-		if !ok {
-			return bad
-		}
-		prefixes, _, ok := readTable(rest)
-		if !ok || prefixes.n != names.n {
-			return bad
-		}
-		s.names, s.prefixes = names.strings(), prefixes.strings()
+	names, ok := readTable(s.bytes(secNames))
+	words, ok2 := readTable(s.bytes(secWords))
+	if !ok || !ok2 {
+		return fmt.Errorf("%w: section names or words", ErrCorrupt)
 	}
-	if b := s.bytes(secDict); len(b) > 0 {
-		dict, _, ok := readTable(b)
-		if !ok {
-			return bad
-		}
-		s.dict = dict
-	}
+	s.names, s.words = names.strings(), words
 	for _, n := range s.names {
 		s.slots = append(s.slots, slotOf(n))
 	}
@@ -238,7 +224,7 @@ func (s *segment) bad(off int) error {
 }
 
 func (s *segment) unpacker(fields []byte) unpacker {
-	return unpacker{cursor: cursor{b: fields}, names: s.names, prefixes: s.prefixes, dict: &s.dict}
+	return unpacker{cursor: cursor{b: fields}, names: s.names, words: &s.words}
 }
 
 // listings is the number of records, open and closed.

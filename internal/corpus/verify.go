@@ -106,7 +106,7 @@ func (s *segment) damage(otherwise error) error {
 // rederive reads every record and compares what follows from them with the file.
 func (s *segment) rederive(ctx context.Context, h hasher) error {
 	w := newSegmentWriter(io.Discard, h)
-	w.begin(newVocabulary(s.names, s.prefixes, s.dict.strings()), s.listings())
+	w.begin(newVocabulary(s.names, s.words.strings()), s.listings())
 	var mem scratch
 	for i := range s.roff.n {
 		if i%4096 == 0 && ctx.Err() != nil {

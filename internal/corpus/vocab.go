@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
 )
@@ -13,117 +14,106 @@ const (
 	maxNames      = 1000
 	maxDict       = 1 << 14
 	maxDictBytes  = 512 << 10
+	maxWord       = 1024
 	maxSample     = 20_000  // entries looked at to learn from
 	maxCandidates = 100_000 // distinct values counted
 	minRepeats    = 3
 )
 
-// vocabulary is what the records of a segment need not repeat: field names, a
-// prefix that the values of a field share, and frequent values. It only grows
-// while segments are derived from each other, so that packed fields can be
+// vocabulary is what the records of a segment need not repeat: field names, and
+// words, which are frequent values and frequent beginnings of values. It only
+// grows while segments are derived from each other, so that packed fields can be
 // copied from one to the next; ids are places in the slices.
 type vocabulary struct {
-	names    []string
-	prefixes []string // by name; "" where there is none
-	values   []string
-	nameID   map[string]uint32
-	valueID  map[string]uint32
-	bytes    int // of values
+	names  []string
+	words  []string
+	nameID map[string]uint32
+	wordID map[string]uint32
+	bytes  int // of words
 }
 
-func newVocabulary(names, prefixes, values []string) *vocabulary {
-	v := &vocabulary{nameID: make(map[string]uint32, len(names)), valueID: make(map[string]uint32, len(values))}
-	for i, n := range names {
-		v.addName(n, prefixes[i])
+func newVocabulary(names, words []string) *vocabulary {
+	v := &vocabulary{nameID: make(map[string]uint32, len(names)), wordID: make(map[string]uint32, len(words))}
+	for _, n := range names {
+		v.addName(n)
 	}
-	for _, s := range values {
-		v.addValue(s)
+	for _, s := range words {
+		v.addWord(s)
 	}
 	return v
 }
 
-func (v *vocabulary) addName(name, prefix string) {
+func (v *vocabulary) addName(name string) {
 	v.nameID[name] = uint32(len(v.names))
 	v.names = append(v.names, name)
-	v.prefixes = append(v.prefixes, prefix)
 }
 
-func (v *vocabulary) addValue(s string) {
-	v.valueID[s] = uint32(len(v.values))
-	v.values = append(v.values, s)
+func (v *vocabulary) addWord(s string) {
+	v.wordID[s] = uint32(len(v.words))
+	v.words = append(v.words, s)
 	v.bytes += len(s)
 }
 
 // learn adds what a sample of n entries repeats; entry(i) gives each one's fields.
 func (v *vocabulary) learn(n int, entry func(i int) intel.Fields) {
-	step := max(1, n/maxSample)
-	counts := map[string]int{}
-	samples := map[string][]string{} // by field name: values for its prefix
-	for i := 0; i < n; i += step {
-		for _, f := range entry(i) {
-			for _, s := range f.Values {
-				if _, known := counts[s]; len(s) > 2 && (known || len(counts) < maxCandidates) {
-					counts[s]++
+	values, names := tally{}, tally{}
+	each := func(count func(name, value string)) {
+		for i := 0; i < n; i += max(1, n/maxSample) {
+			for _, f := range entry(i) {
+				for _, s := range f.Values {
+					count(f.Name, s)
 				}
 			}
-			if _, known := v.nameID[f.Name]; known || (samples[f.Name] == nil && len(v.names)+len(samples) >= maxNames) {
-				continue
-			}
-			if s := samples[f.Name]; len(s) < 256 {
-				samples[f.Name] = append(s, f.Values...)
-			}
 		}
 	}
-	v.learnValues(counts)
-	v.learnNames(samples)
-}
-
-func (v *vocabulary) learnValues(counts map[string]int) {
-	frequent := make([]string, 0, 64)
-	for s, n := range counts {
-		if _, known := v.valueID[s]; !known && n >= minRepeats && len(s) <= 1024 {
-			frequent = append(frequent, s)
-		}
-	}
-	// The most frequent first: small ids take fewer bytes.
-	slices.SortFunc(frequent, func(a, b string) int {
-		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
+	each(func(name, value string) {
+		names.add(name)
+		values.add(value)
 	})
-	for _, s := range frequent {
-		if len(v.values) < maxDict && v.bytes+len(s) <= maxDictBytes {
-			v.addValue(s)
+	heads := tally{}
+	each(func(_, value string) {
+		if _, known := v.wordID[value]; !known && values[value] < minRepeats {
+			heads.add(value[:headLen(value)])
+		}
+	})
+	for s, n := range values {
+		heads[s] = max(heads[s], n)
+	}
+	for _, s := range heads.frequent(minRepeats) {
+		if _, known := v.wordID[s]; !known && len(v.words) < maxDict && len(s) > 2 && len(s) <= maxWord && v.bytes+len(s) <= maxDictBytes {
+			v.addWord(s)
+		}
+	}
+	for _, s := range names.frequent(1) {
+		if _, known := v.nameID[s]; !known && len(v.names) < maxNames {
+			v.addName(s)
 		}
 	}
 }
 
-func (v *vocabulary) learnNames(samples map[string][]string) {
-	for _, name := range slices.Sorted(maps.Keys(samples)) {
-		var rare []string
-		for _, s := range samples[name] {
-			if _, known := v.valueID[s]; !known {
-				rare = append(rare, s)
-			}
-		}
-		v.addName(name, sharedPrefix(rare))
+// tally counts strings, not too many different ones.
+type tally map[string]int
+
+func (t tally) add(s string) {
+	if _, known := t[s]; known || len(t) < maxCandidates {
+		t[s]++
 	}
 }
 
-// sharedPrefix returns what the middle half of the values, in order, begin
-// with; "" unless that is worth it.
-func sharedPrefix(values []string) string {
-	if len(values) < 8 {
-		return ""
+// frequent returns what was counted at least so often, the most frequent first:
+// small ids take fewer bytes.
+func (t tally) frequent(least int) []string {
+	maps.DeleteFunc(t, func(_ string, n int) bool { return n < least })
+	return slices.SortedFunc(maps.Keys(t), func(a, b string) int { return cmp.Or(cmp.Compare(t[b], t[a]), cmp.Compare(a, b)) })
+}
+
+// headLen is the length of what a value may begin with as others do: up to the
+// last separator that something follows; 0 where there is none.
+func headLen(s string) int {
+	if len(s) < 4 {
+		return 0
 	}
-	slices.Sort(values)
-	a, b := values[len(values)/4], values[len(values)*3/4]
-	n := 0
-	for n < min(len(a), len(b), 200) && a[n] == b[n] {
-		n++
-	}
-	if n < 4 {
-		return ""
-	}
-	return a[:n]
+	return strings.LastIndexAny(s[:len(s)-1], "/=:-_ ") + 1
 }
 
 // A string table is a count, the end offset of each string (all u32) and the bytes.
@@ -146,27 +136,26 @@ func appendTable(b []byte, strs []string) []byte {
 	return b
 }
 
-// readTable reads a table and returns what follows it; ok is false where it is
-// not well formed.
-func readTable(b []byte) (t stringTable, rest []byte, ok bool) {
+// readTable reads a table; ok is false where it is not well formed. No bytes are
+// an empty table.
+func readTable(b []byte) (t stringTable, ok bool) {
 	if len(b) < 4 {
-		return t, nil, false
+		return t, len(b) == 0
 	}
 	n := int(le.Uint32(b))
 	if n > (len(b)-4)/4 {
-		return t, nil, false
+		return t, false
 	}
 	t.n, t.ends, t.text = n, b[4:4+4*n], b[4+4*n:]
 	last := uint32(0)
 	for i := range n {
 		end := u32at(t.ends, i)
-		if end < last || uint64(end) > uint64(len(t.text)) {
-			return t, nil, false
+		if end < last {
+			return t, false
 		}
 		last = end
 	}
-	rest, t.text = t.text[last:], t.text[:last]
-	return t, rest, true
+	return t, uint64(last) == uint64(len(t.text))
 }
 
 // at returns string i in place, nil where there is none.

@@ -116,8 +116,8 @@ func (w *segmentWriter) finish() error {
 	if w.later != nil {
 		w.later()
 	}
-	w.section(secNames, appendTable(appendTable(nil, w.vocab.names), w.vocab.prefixes))
-	w.section(secDict, appendTable(nil, w.vocab.values))
+	w.section(secNames, appendTable(nil, w.vocab.names))
+	w.section(secWords, appendTable(nil, w.vocab.words))
 	var stat []byte
 	for k, c := range w.kinds {
 		if c.all > 0 {
