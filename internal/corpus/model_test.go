@@ -242,7 +242,7 @@ func randomEntries(r *rand.Rand, all []intel.Indicator, share float64) (out []in
 }
 
 func TestAgainstModel(t *testing.T) {
-	seeds, steps := 4, 500
+	seeds, steps := 4, 300
 	if soak() {
 		seeds, steps = 60, 2000
 	}
