@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -91,12 +93,9 @@ func (p *program) testFeed(ctx context.Context, d *feed.Definition, input string
 	if err := p.printEntries(res.Entries); err != nil {
 		return err
 	}
-	code, reason := ingest.Check(d, 0, res, head)
-	if perr != nil {
-		code, reason = ingest.CodeFormat, perr.Error()
-	}
-	for why, n := range res.SuppressedFor {
-		p.talk.say("suppressed %d: %s", n, why)
+	code, reason := ingest.Judge(d, 0, res, head, perr)
+	for _, why := range slices.Sorted(maps.Keys(res.SuppressedFor)) {
+		p.talk.say("suppressed %d: %s", res.SuppressedFor[why], why)
 	}
 	if code != "" {
 		p.talk.problem("A run would be held back (%s): %s", code, reason)
