@@ -196,9 +196,8 @@ func (m *scratch) fill(l *intel.Listing, s *segment, r *record) {
 	var all []string
 	if len(m.shape) > 0 {
 		all = make([]string, 0, len(c.ends))
-		context = make(intel.Fields, 0, len(m.shape))
 	}
-	for _, x := range m.shape {
+	for i, x := range m.shape {
 		var name string
 		var slot fieldSlot
 		if x.id >= 0 {
@@ -215,6 +214,9 @@ func (m *scratch) fill(l *intel.Listing, s *segment, r *record) {
 		typed[slot] = vs
 		// A field that has one place but several values is shown in full too.
 		if slot == inContext || slot != inTags && len(vs) > 1 {
+			if context == nil {
+				context = make(intel.Fields, 0, len(m.shape)-i)
+			}
 			context = append(context, intel.Field{Name: name, Values: vs})
 		}
 	}
