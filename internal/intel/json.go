@@ -179,6 +179,10 @@ func appendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	done := 0
 	for i := 0; i < len(s); {
+		if i+8 <= len(s) && plain8(s[i:i+8]) {
+			i += 8
+			continue
+		}
 		c := s[i]
 		if jsonPlain[c] {
 			i++
@@ -203,6 +207,19 @@ func appendString(b []byte, s string) []byte {
 		i += n
 	}
 	return append(append(b, s[done:]...), '"')
+}
+
+// plain8 says whether none of eight bytes is a control character, a quote, a
+// backslash or beyond ASCII. Almost all text is like that, and this looks at
+// the eight at once (the zero-byte test of Bit Twiddling Hacks).
+func plain8(s string) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	_ = s[7]
+	v := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+	quote, slash := v^(ones*'"'), v^(ones*'\\')
+	special := (v - ones*0x20) | (quote-ones)&^quote | (slash-ones)&^slash | v
+	return special&highs == 0
 }
 
 // appendEscape appends the escape of a control character, quote or backslash.
