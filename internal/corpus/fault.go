@@ -8,11 +8,12 @@ import (
 )
 
 // catchFault turns a fault while reading a mapped file (somebody truncated it,
-// or the disk fails) into an error that names the file. Use it as
+// or the disk fails) into an error that names the file. It keeps the segments
+// mapped until the function that defers it is done:
 //
-//	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-//	defer catchFault(&err, segments)
-func catchFault(err *error, segs []*segment) {
+//	defer catchFault(&err, segments, debug.SetPanicOnFault(true))
+func catchFault(err *error, segs []*segment, before bool) {
+	debug.SetPanicOnFault(before)
 	r := recover()
 	if r == nil {
 		runtime.KeepAlive(segs)
@@ -32,7 +33,6 @@ func catchFault(err *error, segs []*segment) {
 
 // guard runs f, which reads the segments, under catchFault.
 func guard(segs []*segment, f func() error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer catchFault(&err, segs)
+	defer catchFault(&err, segs, debug.SetPanicOnFault(true))
 	return f()
 }

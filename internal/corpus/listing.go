@@ -14,15 +14,14 @@ type fieldSlot uint8
 const (
 	inContext fieldSlot = iota
 	inConfidence
-	inTLP
 	inTags
+	inTLP // from here on a place for one text of any sort
 	inMalware
 	inThreatType
 	inReference
 	inFeedFirstSeen
 	inFeedLastSeen
 	inDescription
-	slotCount
 )
 
 func slotOf(name string) fieldSlot {
@@ -176,6 +175,7 @@ type cutter struct {
 	all  string
 	ends []int
 	at   int
+	list []string // what slices of strings are cut from
 }
 
 func (c *cutter) next() string {
@@ -184,19 +184,29 @@ func (c *cutter) next() string {
 	return s
 }
 
-// fill copies the unpacked texts into one string and hands out its parts.
+func (c *cutter) several(n int) []string {
+	if c.list == nil {
+		c.list = make([]string, 0, len(c.ends))
+	}
+	start := len(c.list)
+	for range n {
+		c.list = append(c.list, c.next())
+	}
+	return c.list[start:len(c.list):len(c.list)]
+}
+
+// fill copies the unpacked texts into one string and hands out its parts. What
+// has no place of its own, or does not fit there, goes to the context.
 func (m *scratch) fill(l *intel.Listing, s *segment, r *record) {
 	c := cutter{all: string(m.text), ends: m.ends}
 	l.Canonical, l.Original = c.next(), c.next()
 	if r.flags&flagOriginal == 0 {
 		l.Original = l.Canonical
 	}
-	var typed [slotCount][]string
-	var context intel.Fields
-	var all []string
-	if len(m.shape) > 0 {
-		all = make([]string, 0, len(c.ends))
-	}
+	info := l.Info
+	l.Confidence, l.TLP, l.Malware, l.ThreatType, l.Description = info.Confidence, info.TLP, info.Malware, info.ThreatType, info.Description
+	l.Context = intel.Fields{}
+	var own []string
 	for i, x := range m.shape {
 		var name string
 		var slot fieldSlot
@@ -206,52 +216,56 @@ func (m *scratch) fill(l *intel.Listing, s *segment, r *record) {
 			name = c.next()
 			slot = slotOf(name)
 		}
-		start := len(all)
-		for range x.values {
-			all = append(all, c.next())
+		if x.values == 1 && slot >= inTLP {
+			place(l, slot, c.next())
+			continue
 		}
-		vs := all[start:len(all):len(all)]
-		typed[slot] = vs
-		// A field that has one place but several values is shown in full too.
-		if slot == inContext || slot != inTags && len(vs) > 1 {
-			if context == nil {
-				context = make(intel.Fields, 0, len(m.shape)-i)
-			}
-			context = append(context, intel.Field{Name: name, Values: vs})
+		values := c.several(x.values)
+		if slot == inTags {
+			own = values
+			continue
 		}
+		if len(values) > 0 && place(l, slot, values[0]) && len(values) == 1 {
+			continue
+		}
+		if len(l.Context) == 0 {
+			l.Context = make(intel.Fields, 0, len(m.shape)-i)
+		}
+		l.Context = append(l.Context, intel.Field{Name: name, Values: values})
 	}
-	finish(l, &typed, context)
+	l.Tags = tags(own, info.Tags)
 }
 
-// finish fills in the typed places, from the feed where the record has none.
-func finish(l *intel.Listing, typed *[slotCount][]string, context intel.Fields) {
-	info := l.Info
-	first := func(slot fieldSlot, otherwise string) string {
-		if v := typed[slot]; len(v) > 0 && v[0] != "" {
-			return v[0]
+// place shows a value where its slot says; false says that it does not fit there.
+func place(l *intel.Listing, slot fieldSlot, v string) bool {
+	if v == "" {
+		return slot != inContext
+	}
+	switch slot {
+	case inConfidence:
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 0 || n > 100 {
+			return false
 		}
-		return otherwise
+		l.Confidence = n
+	case inTLP:
+		l.TLP = v
+	case inMalware:
+		l.Malware = v
+	case inThreatType:
+		l.ThreatType = v
+	case inReference:
+		l.Reference = v
+	case inFeedFirstSeen:
+		l.FeedFirstSeen = v
+	case inFeedLastSeen:
+		l.FeedLastSeen = v
+	case inDescription:
+		l.Description = v
+	default:
+		return false
 	}
-	l.TLP = first(inTLP, info.TLP)
-	l.Malware = first(inMalware, info.Malware)
-	l.ThreatType = first(inThreatType, info.ThreatType)
-	l.Reference = first(inReference, "")
-	l.Description = first(inDescription, info.Description)
-	l.FeedFirstSeen = first(inFeedFirstSeen, "")
-	l.FeedLastSeen = first(inFeedLastSeen, "")
-	l.Confidence = info.Confidence
-	if v := first(inConfidence, ""); v != "" {
-		if n, err := strconv.Atoi(v); err == nil && n >= 0 && n <= 100 {
-			l.Confidence = n
-		} else {
-			context.Add(intel.FieldConfidence, v)
-		}
-	}
-	l.Tags = tags(typed[inTags], info.Tags)
-	if context == nil {
-		context = intel.Fields{}
-	}
-	l.Context = context
+	return true
 }
 
 // tags unites the record's tags with the feed's.

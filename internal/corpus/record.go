@@ -175,26 +175,16 @@ func appendBytes(b, s []byte) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// decodeRecord reads the record at the start of b, which may hold more.
-func decodeRecord(b []byte) (r record, ok bool) {
-	if len(b) < 3 {
-		return r, false
-	}
-	c := cursor{b: b[2:]}
-	body := c.bytes(c.uvarint())
-	r.size = len(b) - len(c.b)
-	if c.bad || len(body) > maxRecord {
-		return r, false
-	}
-	r.kind, r.flags = intel.Kind(b[0]), b[1]
-	c.b = body
+// texts decodes value and original at the beginning of a record's body.
+func (r *record) texts(body []byte) bool {
+	c := cursor{b: body}
 	r.value = c.bytes(c.uvarint())
 	r.original = r.value
 	if r.flags&flagOriginal != 0 {
 		r.original = c.bytes(c.uvarint())
 	}
 	r.rest = c.b
-	return r, !c.bad
+	return !c.bad
 }
 
 // toTime converts Unix milliseconds.

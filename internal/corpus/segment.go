@@ -171,7 +171,7 @@ func (s *segment) loadTables() error {
 }
 
 // check compares the checksums of the blocks that hold data[off:off+n], those
-// that were not compared before.
+// that were not compared before. The heap begins at data[0].
 func (s *segment) check(off, n int) error {
 	for b, end := off>>blockBits, (off+n-1)>>blockBits; b <= end; b++ {
 		if s.checked[b>>5].Load()&(1<<(b&31)) == 0 {
@@ -204,17 +204,19 @@ func (s *segment) record(ref uint32) (r record, err error) {
 	if err := s.check(off, min(headerMax, len(s.heap)-off)); err != nil {
 		return r, err
 	}
-	c := cursor{b: s.heap[off+2 : min(off+headerMax, len(s.heap))]}
-	if body := c.uvarint(); c.bad || body > uint64(len(s.heap)-off) {
+	c := cursor{b: s.heap[off+2:]}
+	n := c.uvarint()
+	start := len(s.heap) - len(c.b)
+	if c.bad || n > uint64(len(c.b)) || n > maxRecord {
 		return r, s.bad(off)
-	} else if err := s.check(off, min(headerMax+int(body), len(s.heap)-off)); err != nil {
+	}
+	if err := s.check(start, int(n)); err != nil {
 		return r, err
 	}
-	r, ok := decodeRecord(s.heap[off:])
-	if !ok {
+	r.off, r.size, r.kind, r.flags = off, start+int(n)-off, intel.Kind(s.heap[off]), s.heap[off+1]
+	if !r.texts(c.b[:n]) {
 		return r, s.bad(off)
 	}
-	r.off = off
 	return r, nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -111,11 +110,10 @@ func (v *View) feedIndex(id string) (int, bool) {
 //
 // Strings in a listing are its own; Info and, where a listing has none of its
 // own, Tags are shared and must not be changed.
-func (v *View) Find(ctx context.Context, q intel.Question, at time.Time, dst []intel.Listing) (_ []intel.Listing, err error) {
+func (v *View) Find(ctx context.Context, q intel.Question, at time.Time, dst []intel.Listing) (out []intel.Listing, err error) {
+	out = dst // where a fault cuts the search short
 	f := finder{v: v, ctx: ctx, out: dst, skip: q.Indicator, asOf: !at.IsZero(), at: at.UnixMilli(), mem: v.c.scratch()}
-	defer v.c.pool.Put(f.mem)
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer catchFault(&err, v.segs)
+	defer catchFault(&err, v.segs, debug.SetPanicOnFault(true))
 	f.probe(&q)
 	f.exact(&q)
 	if q.Covers.IsValid() {
@@ -126,7 +124,7 @@ func (v *View) Find(ctx context.Context, q intel.Question, at time.Time, dst []i
 	} else if q.Inside.IsValid() {
 		f.members(q.Inside)
 	}
-	runtime.KeepAlive(v)
+	v.c.pool.Put(f.mem)
 	return f.out, f.err
 }
 
