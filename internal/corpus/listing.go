@@ -62,26 +62,28 @@ type scratch struct {
 
 type fieldShape struct{ id, values int }
 
-// listing fills in what the record says as of the instant asked for. ok is false
-// where it was first listed later, or cannot be read.
-func (f *finder) listing(l *intel.Listing, head *Head, s *segment, r *record) (ok bool, err error) {
+// listing fills in what the record says as of the instant asked for. canonical is
+// the record's value where it is at hand as a string, else "". ok is false where
+// it was first listed later, or cannot be read.
+func (f *finder) listing(l *intel.Listing, feed *feedState, s *segment, r *record, canonical string) (ok bool, err error) {
 	h, fields, ok := r.history(f.mem.spans)
 	if !ok {
 		return false, s.bad(r.off)
 	}
 	f.mem.spans = h.spans
+	head := feed.head
 	last := f.settle(&h, head)
 	if len(h.spans) == 0 {
 		return false, nil
 	}
-	if !f.mem.unpack(s, r, fields) {
+	if !f.mem.unpack(s, r, fields, canonical == "") {
 		return false, s.bad(r.off)
 	}
 	l.Info, l.Feed, l.Provider, l.Snapshot = &head.Info, head.Feed, head.Info.Provider, head.Info.Snapshot
-	l.Kind = r.kind
+	l.Kind, l.Canonical = r.kind, canonical
 	l.Listed = h.isOpen()
 	l.FirstSeen, l.LastSeen = toTime(h.firstSeen()), last
-	l.Intervals = intervals(h.spans)
+	l.Intervals = feed.intervals(h.spans)
 	f.mem.fill(l, s, r)
 	return true, nil
 }
@@ -130,7 +132,19 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-func intervals(spans []span) []intel.Interval {
+// intervals converts spans. Most listings of a feed began with one of few runs
+// and have not ended: those share what they have in common.
+func (f *feedState) intervals(spans []span) []intel.Interval {
+	if len(spans) == 1 && spans[0].to == open {
+		from := spans[0].from
+		place := &f.sinces[mixTime(from)]
+		p := place.Load()
+		if p == nil || p.from != from {
+			p = &since{from, [1]intel.Interval{{From: toTime(from)}}}
+			place.Store(p)
+		}
+		return p.interval[:]
+	}
 	out := make([]intel.Interval, len(spans))
 	for i, s := range spans {
 		out[i].From = toTime(s.from)
@@ -142,9 +156,22 @@ func intervals(spans []span) []intel.Interval {
 	return out
 }
 
-// unpack writes the record's texts into the scratch memory.
-func (m *scratch) unpack(s *segment, r *record, packed []byte) bool {
-	m.text = append(m.text[:0], r.value...)
+// since is the history of what was listed once and still is.
+type since struct {
+	from     int64
+	interval [1]intel.Interval
+}
+
+// mixTime spreads times over the places of feedState.sinces.
+func mixTime(ms int64) uint64 { return uint64(ms) * 0x9e3779b97f4a7c15 >> 61 }
+
+// unpack writes the record's texts into the scratch memory, the value only if
+// that is wanted.
+func (m *scratch) unpack(s *segment, r *record, packed []byte, value bool) bool {
+	m.text = m.text[:0]
+	if value {
+		m.text = append(m.text, r.value...)
+	}
 	m.ends = append(m.ends[:0], len(m.text))
 	m.shape = m.shape[:0]
 	if r.flags&flagOriginal != 0 {
@@ -199,7 +226,10 @@ func (c *cutter) several(n int) []string {
 // has no place of its own, or does not fit there, goes to the context.
 func (m *scratch) fill(l *intel.Listing, s *segment, r *record) {
 	c := cutter{all: string(m.text), ends: m.ends}
-	l.Canonical, l.Original = c.next(), c.next()
+	if value := c.next(); l.Canonical == "" {
+		l.Canonical = value
+	}
+	l.Original = c.next()
 	if r.flags&flagOriginal == 0 {
 		l.Original = l.Canonical
 	}

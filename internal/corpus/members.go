@@ -22,7 +22,7 @@ func (f *finder) related(feed *feedState, s *segment, ref uint32, rel intel.Rela
 	if err != nil {
 		f.fail(err)
 	} else if !r.is(f.skip.Kind, f.skip.Value) {
-		f.add(feed, s, &r, rel)
+		f.add(feed, s, &r, rel, "")
 	}
 }
 

@@ -65,7 +65,7 @@ func (f *finder) exact(q *intel.Question) {
 			if err != nil {
 				f.fail(err)
 			} else if k := &q.Keys[i]; r.is(k.Kind, k.Value) {
-				f.add(f.v.owner[seg], s, &r, k.Relation)
+				f.add(f.v.owner[seg], s, &r, k.Relation, k.Value)
 			}
 		}
 	}

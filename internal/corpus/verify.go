@@ -122,7 +122,7 @@ func (s *segment) rederive(ctx context.Context, h hasher) error {
 		}
 		hist, packed, ok := r.history(mem.spans)
 		mem.spans = hist.spans
-		if !ok || r.off != w.out.size || !mem.unpack(s, &r, packed) {
+		if !ok || r.off != w.out.size || !mem.unpack(s, &r, packed, true) {
 			return s.bad(r.off)
 		}
 		if err := w.put(r.kind, r.value, &hist, s.heap[r.off:r.off+r.size]); err != nil {

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
@@ -17,9 +18,10 @@ var ErrTooMany = errors.New("too many listings")
 
 // feedState is one feed as of one version of its head. It is immutable.
 type feedState struct {
-	head *Head
-	etag string
-	segs []*segment
+	head   *Head
+	etag   string
+	segs   []*segment
+	sinces [8]atomic.Pointer[since] // a cache
 }
 
 // View is an immutable snapshot of all feeds. Segments it refers to stay mapped
@@ -108,8 +110,8 @@ func (v *View) feedIndex(id string) (int, bool) {
 // and address. An error names what could not be read; dst then holds the rest.
 // ErrTooMany: more members than Options.MaxMembers; dst holds that many.
 //
-// Strings in a listing are its own; Info and, where a listing has none of its
-// own, Tags are shared and must not be changed.
+// Strings in a listing are its own, or those of q. Info, Tags and Intervals may be
+// shared with other listings and must not be changed.
 func (v *View) Find(ctx context.Context, q intel.Question, at time.Time, dst []intel.Listing) (out []intel.Listing, err error) {
 	out = dst // where a fault cuts the search short
 	f := finder{v: v, ctx: ctx, out: dst, skip: q.Indicator, asOf: !at.IsZero(), at: at.UnixMilli(), mem: v.c.scratch()}
@@ -155,10 +157,11 @@ func (f *finder) fail(err error) {
 }
 
 // add appends the record's listing unless it was first listed after the instant asked for.
-func (f *finder) add(feed *feedState, s *segment, r *record, rel intel.Relation) {
+// canonical is its value where that is at hand as a string, else "".
+func (f *finder) add(feed *feedState, s *segment, r *record, rel intel.Relation, canonical string) {
 	n := len(f.out)
 	f.out = append(f.out, intel.Listing{})
-	ok, err := f.listing(&f.out[n], feed.head, s, r)
+	ok, err := f.listing(&f.out[n], feed, s, r, canonical)
 	if err != nil {
 		f.fail(err)
 	}
