@@ -23,7 +23,7 @@ var mutants = map[string]struct {
 	delay time.Duration
 }{
 	"heads/":    {"acknowledges before it commits", 50 * time.Millisecond},
-	"segments/": {"commits the head before the segment", 3 * time.Millisecond},
+	"segments/": {"commits the head before the segment", 30 * time.Millisecond},
 	"runs/":     {"acknowledges before the ledger row stands", 3 * time.Millisecond},
 }
 
