@@ -333,9 +333,9 @@ func checkStats(t *testing.T, m *model, c *Corpus, now int64) {
 		last := f.runs[len(f.runs)-1].at
 		openNow := 0
 		for i := range f.all {
-			distinct[i] = true
 			// Counts are as of the feed's last run.
 			if l, _ := f.listing(i, 0, last); l.Listed {
+				distinct[i] = true
 				openNow++
 				byKind[i.Kind.String()]++
 			}

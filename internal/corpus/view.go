@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,7 +35,9 @@ type View struct {
 	dir   *directory
 	nets  *networks
 	netOf []*feedState // of each of nets.segs
-	stats intel.Stats
+	stats intel.Stats  // without Indicators
+
+	indicators func() int // counts them once
 }
 
 // newView derives a view from the feeds, reusing the tables of old where what
@@ -66,7 +69,8 @@ func (c *Corpus) newView(feeds []*feedState, old *View) (*View, error) {
 }
 
 func (v *View) count() {
-	v.stats = intel.Stats{Feeds: len(v.feeds), Indicators: v.dir.distinct, ByKind: map[string]int{}}
+	v.indicators = sync.OnceValue(v.countIndicators)
+	v.stats = intel.Stats{Feeds: len(v.feeds), ByKind: map[string]int{}}
 	for _, s := range v.segs {
 		v.stats.Listings += s.foot.open
 		v.stats.Bytes += int64(len(s.data))
@@ -77,11 +81,6 @@ func (v *View) count() {
 		}
 	}
 }
-
-// Stats counts what the view holds. Listings and ByKind count open listings, as
-// of each feed's last change; Indicators counts everything listed now or before.
-// ByKind must not be changed.
-func (v *View) Stats() intel.Stats { return v.stats }
 
 // Feeds returns the heads in view, by feed id. They must not be changed.
 func (v *View) Feeds() []*Head {
@@ -174,5 +173,6 @@ func (f *finder) add(feed *feedState, s *segment, r *record, rel intel.Relation,
 
 // tooMany says so and gives the limit.
 func (f *finder) tooMany(p fmt.Stringer) {
-	f.fail(fmt.Errorf("%w: more than %d inside %v; ask for a smaller network", ErrTooMany, f.v.c.opt.MaxMembers, p))
+	reason := fmt.Sprintf("more than %d listings inside it; ask for a smaller network", f.v.c.opt.MaxMembers)
+	f.fail(fmt.Errorf("%w: %w", ErrTooMany, &intel.ValueError{Code: "too_many", Value: p.String(), Reason: reason}))
 }
