@@ -30,6 +30,9 @@ func (a *api) ask(c *call, o lookup.Options, ans *intel.Answer) error {
 		return err
 	}
 	a.metrics.looked(viaSingle, ans)
+	if ans.Error != nil && ans.Error.Code == lookup.CodeIncomplete {
+		return &fault{is: errNotReady, code: ans.Error.Code, detail: fmt.Sprintf("%.200q: %s", ans.Value, ans.Error.Detail)}
+	}
 	if ans.Error != nil {
 		return &fault{is: errValue, code: ans.Error.Code, detail: fmt.Sprintf("%.200q: %s", ans.Value, ans.Error.Detail)}
 	}

@@ -78,7 +78,7 @@ func New(cfg Config) *App {
 	a.feeds.Trigger = a.trigger
 	handler := api.New(api.Config{
 		Lookup: lookup.New(cfg.Feeds.Engine, cfg.Feeds.Now), Feeds: a.feeds, Keys: cfg.Keys, Version: cfg.Version,
-		Now: cfg.Feeds.Now, Ready: a.Ready, Log: cfg.Log,
+		Now: cfg.Feeds.Now, Ready: a.trusted, Log: cfg.Log,
 		Metrics: func(w io.Writer) { a.feeds.WriteMetrics(context.Background(), w) },
 	})
 	a.server = api.NewServer(handler)
@@ -106,6 +106,18 @@ func (a *App) Start() {
 
 // Failed gives the error that ended the HTTP server unasked.
 func (a *App) Failed() <-chan error { return a.failed }
+
+// trusted says why answers cannot be trusted to be whole: the server is not
+// ready, or some of its data cannot be read.
+func (a *App) trusted() error {
+	if err := a.Ready(); err != nil {
+		return err
+	}
+	if d, ok := a.cfg.Feeds.Engine.(interface{ Err() error }); ok {
+		return d.Err()
+	}
+	return nil
+}
 
 // Ready says why the server is not ready yet, or nil.
 func (a *App) Ready() error { return a.ready.Load().(readiness).err }

@@ -52,10 +52,13 @@ func shown(a *intel.Answer) string {
 }
 
 func verdictText(a *intel.Answer) string {
-	if a.Error != nil {
-		return "unusable"
+	switch {
+	case a.Error == nil:
+		return string(a.Verdict)
+	case a.Error.Code == lookup.CodeIncomplete:
+		return "not-known"
 	}
-	return string(a.Verdict)
+	return "unusable"
 }
 
 func verdictColor(a *intel.Answer) string {

@@ -108,12 +108,17 @@ func (p *program) warnStale(f *local.Folder, asOf time.Time) {
 // tally counts the answers of one command.
 type tally struct {
 	asked, found, errors int
+	incomplete           int // not found, but not all data could be read
 	verdicts             map[intel.Verdict]int
 	snapshot             string // oldest day of starter data that an answer rests on
 }
 
 func (t *tally) count(a *intel.Answer) {
 	t.asked++
+	if a.Error != nil && a.Error.Code == lookup.CodeIncomplete {
+		t.incomplete++
+		return
+	}
 	if a.Error != nil {
 		t.errors++
 		return
@@ -138,6 +143,8 @@ func (t *tally) code() int {
 		return exitUsage
 	case t.found > 0:
 		return exitMatched
+	case t.incomplete > 0:
+		return exitPartial
 	}
 	return exitOK
 }
@@ -148,6 +155,9 @@ func (t *tally) text() string {
 		if n := t.verdicts[v]; n > 0 {
 			parts = append(parts, thousands(n)+" "+string(v))
 		}
+	}
+	if t.incomplete > 0 {
+		parts = append(parts, thousands(t.incomplete)+" not known, since some data cannot be read")
 	}
 	if t.errors > 0 {
 		parts = append(parts, thousands(t.errors)+" unusable")

@@ -25,6 +25,14 @@ type Engine interface {
 	Stats(ctx context.Context) (intel.Stats, error)
 }
 
+// CodeIncomplete is the code of an answer's Error where nothing readable lists
+// the value but some data cannot be read: "not listed" might be a lie.
+const CodeIncomplete = "incomplete"
+
+// damaged is an Engine that can say that a part of what it should hold cannot be
+// read now; nil: it has everything.
+type damaged interface{ Err() error }
+
 // ErrEngine is wrapped by every error that is the engine's, not the caller's
 // (which is ctx's error): the answer is not known now, and a retry may help.
 var ErrEngine = errors.New("the index did not answer")
@@ -116,6 +124,10 @@ func (s *Service) find(ctx context.Context, value string, q intel.Question, o Op
 	if !o.AsOf.IsZero() {
 		t := o.AsOf.UTC()
 		a.AsOf = &t
+	}
+	if d, ok := s.engine.(damaged); ok && !a.Found && d.Err() != nil {
+		unusable(a, value, &intel.AnswerError{Code: CodeIncomplete,
+			Detail: "nothing that can be read lists it, but some stored data is damaged or missing; `elasticintel verify` names it"})
 	}
 	return nil
 }

@@ -278,3 +278,19 @@ func TestExplain(t *testing.T) {
 		t.Errorf("refused: got %+v, %v", e, err)
 	}
 }
+
+// holed is an engine that cannot read all it should hold.
+type holed struct{ lookup.Engine }
+
+func (holed) Err() error { return errors.New("feed a: its segment is gone") }
+
+func TestAnswer_neverCallsUnlistedWhatItCannotKnow(t *testing.T) {
+	s := lookup.New(holed{world(t)}, clock)
+	if a, err := s.Answer(t.Context(), "192.0.2.7", lookup.Options{}); err != nil || !a.Found || a.Error != nil {
+		t.Errorf("what is found is found: got %+v, %v", a, err)
+	}
+	a, err := s.Answer(t.Context(), "not-listed.example", lookup.Options{})
+	if err != nil || a.Error == nil || a.Error.Code != lookup.CodeIncomplete {
+		t.Errorf("got %+v, %v, want the error %s", a, err, lookup.CodeIncomplete)
+	}
+}
