@@ -252,6 +252,9 @@ func TestListen_OthersNeedAKey(t *testing.T) {
 		if addr == ":0" && !ln.Addr().(*net.TCPAddr).IP.IsLoopback() {
 			t.Errorf("Listen(%s) listens on %v", addr, ln.Addr())
 		}
+		if addr == "0.0.0.0:0" && !strings.HasPrefix(ln.Addr().String(), "0.0.0.0:") {
+			t.Errorf("Listen(%s) listens on %v, which is more than IPv4", addr, ln.Addr())
+		}
 		ln.Close()
 	}
 	for _, addr := range []string{"", "7331", "127.0.0.1", "a:b:c"} {

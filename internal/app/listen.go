@@ -28,7 +28,11 @@ func Listen(ctx context.Context, addr string, anyKey func(context.Context) bool)
 	if !loopback(ctx, host) && !anyKey(ctx) {
 		return nil, fmt.Errorf("listen address %s %w", addr, ErrNeedsKey)
 	}
-	return new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(host, port))
+	network := "tcp"
+	if a, err := netip.ParseAddr(host); err == nil && a.Is4() {
+		network = "tcp4" // 0.0.0.0 would listen on IPv6 too
+	}
+	return new(net.ListenConfig).Listen(ctx, network, net.JoinHostPort(host, port))
 }
 
 // loopback says whether every address of host is one of this machine alone.

@@ -178,7 +178,7 @@ func (p *program) checkStore(ctx context.Context, add addFinding) *local.Folder 
 		add("stored data", levelFail, "`elasticintel verify` says more", "%v", err)
 		return nil
 	case f.Corpus.Err() != nil:
-		add("stored data", levelFail, "`elasticintel verify` says more; a feed's next good run mends it", "%v", f.Corpus.Err())
+		add("stored data", levelFail, "`elasticintel verify` says more; restore a backup, or let `elasticintel ingest FEED` start the feed anew and approve it", "%v", f.Corpus.Err())
 		return f
 	}
 	st := f.Corpus.View().Stats()

@@ -33,7 +33,7 @@ ledger names. Leftovers of a killed run are no error. Works beside a running ser
 			}
 			if n > 0 {
 				return &failure{exitPartial, fmt.Errorf("data folder %s: %s", p.cfg.Data, plural(n, "problem")),
-					"A damaged feed is mended by its next good run (`elasticintel ingest FEED`), or take a backup: `elasticintel restore FILE --data NEW-DIR`."}
+					"Take a backup: `elasticintel restore FILE --data NEW-DIR`. Without one, `elasticintel ingest FEED` and `elasticintel feeds approve FEED` start a damaged feed anew; its history is lost then."}
 			}
 			p.talk.say("Everything is as it was written.")
 			return nil
