@@ -69,6 +69,15 @@ func TestIndicator_engineFails(t *testing.T) {
 	f.want(f.get("/healthz"), 200, "")
 }
 
+// Nothing is called unlisted while some data cannot be read.
+func TestIndicator_damagedData(t *testing.T) {
+	f := newFixture(t)
+	f.engine.Damage = errBoom
+	f.want(f.get("/api/v1/indicators/198.51.100.77"), 503, "incomplete")
+	f.want(f.get("/iocs/search/ipaddress/198.51.100.77/summary"), 503, "incomplete")
+	f.want(f.get("/api/v1/indicators/192.0.2.7"), 200, "") // what is found is found
+}
+
 func TestETag(t *testing.T) {
 	f := newFixture(t)
 	for _, path := range []string{"/api/v1/indicators/192.0.2.7", "/api/v1/feeds", "/api/v1/feeds/good", "/api/v1/feeds/good/runs", "/api/v1/stats", "/api/v1/openapi.json",

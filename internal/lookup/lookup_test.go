@@ -279,13 +279,10 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// holed is an engine that cannot read all it should hold.
-type holed struct{ lookup.Engine }
-
-func (holed) Err() error { return errors.New("feed a: its segment is gone") }
-
 func TestAnswer_neverCallsUnlistedWhatItCannotKnow(t *testing.T) {
-	s := lookup.New(holed{world(t)}, clock)
+	e := world(t)
+	e.Damage = errors.New("feed a: its segment is gone")
+	s := lookup.New(e, clock)
 	if a, err := s.Answer(t.Context(), "192.0.2.7", lookup.Options{}); err != nil || !a.Found || a.Error != nil {
 		t.Errorf("what is found is found: got %+v, %v", a, err)
 	}

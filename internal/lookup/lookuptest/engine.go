@@ -14,13 +14,17 @@ import (
 // Engine is a lookup.Engine over a map. Add before the first use; Fail may be
 // set any time before.
 type Engine struct {
-	Fail func(q intel.Question) error // called for every question; nil = never fails
+	Fail   func(q intel.Question) error // called for every question; nil = never fails
+	Damage error                        // what Err says: why some of its data cannot be read
 
 	by    map[intel.Indicator][]intel.Listing
 	nets  []netip.Prefix // listed networks, and addresses as networks
 	keys  []intel.Indicator
 	asked atomic.Int64
 }
+
+// Err is Damage.
+func (e *Engine) Err() error { return e.Damage }
 
 // Asked says how many questions the engine was asked.
 func (e *Engine) Asked() int64 { return e.asked.Load() }
