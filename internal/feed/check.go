@@ -108,7 +108,7 @@ func (c *checker) endpoint() {
 	switch {
 	case d.URL == "":
 	case err != nil, u.Host == "":
-		c.bad("feed_url", "%q is no URL", short(d.URL))
+		c.bad("feed_url", "this is no URL (it is not shown, since it may hold a secret)")
 	case u.Scheme != "http" && u.Scheme != "https":
 		c.bad("feed_url", "only http and https can be pulled, not %q", u.Scheme)
 	case u.User != nil:

@@ -131,6 +131,49 @@ func TestDecodeMistakes(t *testing.T) {
 	}
 }
 
+// TestDecodeHidesURL wants no part of a refused feed_url that may be a secret in the error.
+func TestDecodeHidesURL(t *testing.T) {
+	const noURL, userInURL, scheme = "this is no URL", "user and password belong", "only http and https"
+	tests := []struct{ name, value, want string }{
+		{"broken escape in the path", `"https://CANARYu:CANARYp@x.example:443/%zz?key=CANARYq"`, noURL},
+		{"secret in a broken path", `"https://x.example/CANARYp%zz"`, noURL},
+		{"secret is the broken escape", `"https://x.example/%zCANARYp"`, noURL},
+		{"newline", `"https://CANARYu:CANARYp@x.example/\nCANARYl?key=CANARYq"`, noURL},
+		{"newline in the user part", `"https://CANARYu:CANARY\np@x.example/"`, noURL},
+		{"broken escape in the user part", `"https://CANARYu:CANARY%zz@x.example/"`, noURL},
+		{"character no user part may have", `"https://CANARYu:CANARY p@x.example/"`, noURL},
+		{"slash in the password", `"https://CANARYu:CANARY/p@x.example/"`, noURL},
+		{"broken port", `"https://CANARYu:CANARYp@x.example:port/?key=CANARYq"`, noURL},
+		{"broken IPv6", `"https://CANARYu:CANARYp@[::1/?key=CANARYq"`, noURL},
+		{"broken fragment", `"https://x.example/?key=CANARYq#%zzCANARYf"`, noURL},
+		{"no scheme", `"CANARYu:CANARYp@x.example/?key=CANARYq"`, noURL},
+		{"empty scheme", `"://CANARYu:CANARYp@x.example/?key=CANARYq"`, noURL},
+		{"no host", `"https:///CANARYp?key=CANARYq"`, noURL},
+		{"no host, user", `"https://CANARYu:CANARYp@/?key=CANARYq"`, noURL},
+		{"only a path", `"/CANARYp?key=CANARYq"`, noURL},
+		{"other scheme", `"ftp://CANARYu:CANARYp@x.example/?key=CANARYq"`, scheme},
+		{"user", `"https://CANARYu@x.example/?key=CANARYq"`, userInURL},
+		{"user and password", `"https://CANARYu:CANARYp@x.example/?key=CANARYq#CANARYf"`, userInURL},
+		{"mark without auth", `"https://x.example/{secret}?key=CANARYq"`, `key "auth": missing`},
+		{"list", `["https://CANARYu:CANARYp@x.example/?key=CANARYq"]`, "want a string, not a list"},
+		{"object", `{"CANARYu": "CANARYp"}`, "want a string, not an object"},
+		{"twice", `"https://x.example/", "feed_url": "https://x.example/?key=CANARYq"`, "stands twice"},
+		{"newline as such", "\"https://CANARYu:CANARYp@x.example/\nCANARYl?key=CANARYq\"", "not valid JSON"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			data := `{"feeds": [{"feed_name": "A", "feed_type": "txt", "indicator_type": "url", "feed_url": ` + tt.value + `}]}`
+			_, err := Decode("x.json", []byte(data))
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Fatalf("got %v, want %q in it", err, tt.want)
+			}
+			if strings.Contains(strings.ToLower(err.Error()), "canary") {
+				t.Errorf("the error shows a secret: %v", err)
+			}
+		})
+	}
+}
+
 func TestDecodeKeepsGoodFeedsAndReportsAll(t *testing.T) {
 	data := `{"feeds": [
  {"feed_name": "One", "feed_type": "txt", "indicator_type": "url", "feed_url": "https://a.example/", "tga": 1, "tlp": 3},
