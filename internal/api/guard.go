@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net"
@@ -96,9 +97,12 @@ type header struct {
 
 // guard refuses what a browser may have been tricked into sending: requests for
 // a name that is not ours (DNS rebinding) and changes asked for by other sites.
+// Once a key exists any name will do, since a rebound page has no key; a reverse
+// proxy passes its own name on.
 func (a *api) guard(r *http.Request) error {
-	if local, _ := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); local != nil && local.IP.IsLoopback() && !a.served(r.Host) {
-		return &fault{is: errHost, detail: fmt.Sprintf("this server does not answer to the name %.80q; start it with that name allowed, or ask for localhost", r.Host)}
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	if local != nil && local.IP.IsLoopback() && !a.served(r.Host) && a.keyless(r.Context()) {
+		return &fault{is: errHost, detail: fmt.Sprintf("without an API key this server does not answer to the name %.80q; ask for localhost, or make a key: elasticintel keys create NAME", r.Host)}
 	}
 	if err := a.origin.Check(r); err != nil {
 		return &fault{is: errOrigin, detail: "another site's page sent this request: " + err.Error()}
@@ -127,13 +131,16 @@ func (a *api) served(hostport string) bool {
 	return true
 }
 
+// keyless says whether no key exists, so that this machine's clients are let in as they are.
+func (a *api) keyless(ctx context.Context) bool { return a.Keys == nil || !a.Keys.Any(ctx) }
+
 // authorise checks the caller against the route's role.
 func (a *api) authorise(c *call) error {
 	if c.route.role == "" {
 		return nil
 	}
 	ctx := c.r.Context()
-	if a.Keys == nil || !a.Keys.Any(ctx) {
+	if a.keyless(ctx) {
 		if !fromThisMachine(c.r) {
 			return &fault{is: errKeyless, detail: "no API key exists yet, so only clients on the server's own machine are answered; make one there: elasticintel keys create NAME"}
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/elasticintel/elasticintel/internal/auth"
 	"github.com/elasticintel/elasticintel/internal/intel"
 )
 
@@ -256,6 +257,19 @@ func TestGuard(t *testing.T) {
 	}
 	if n := len(f.feeds.who); n != 4 {
 		t.Errorf("%d runs were started, want 4", n)
+	}
+}
+
+// Behind a reverse proxy the server hears the proxy's name; a key makes it safe.
+func TestGuard_AnyNameWithAKey(t *testing.T) {
+	f := newFixture(t)
+	plain, _, err := f.keys.Create(t.Context(), "proxy", auth.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.want(f.get("/api/v1/stats", "Host", "intel.corp.example", "Authorization", "Bearer "+plain), 200, "")
+	if a := f.get("/api/v1/stats", "Host", "intel.corp.example"); a.status != 401 {
+		t.Errorf("without the key: %d, want 401", a.status)
 	}
 }
 
