@@ -2,6 +2,8 @@ package ingest
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,8 +26,25 @@ const (
 	prunedName = "pruned.json"
 )
 
-func rawKey(feed string, at time.Time, sha string) string {
-	return rawPrefix + feed + "/" + at.UTC().Format(rawTime) + "-" + sha[:16] + rawSuffix
+// rawKey names the archived bytes by the hash of what was received. Where these
+// were blackened, clean is the hash of what is archived, and the name holds it
+// too, since no row does; else it is empty.
+func rawKey(feed string, at time.Time, sha, clean string) string {
+	key := rawPrefix + feed + "/" + at.UTC().Format(rawTime) + "-" + sha[:16]
+	if clean != "" {
+		key += "-" + clean
+	}
+	return key + rawSuffix
+}
+
+// rawSum is the hash that the archived bytes under key must have, sha being
+// that of the row which names them.
+func rawSum(key, sha string) string {
+	name := strings.TrimSuffix(path.Base(key), rawSuffix)
+	if parts := strings.Split(name, "-"); len(parts) == 3 {
+		return parts[2]
+	}
+	return sha
 }
 
 // rawTimeOf is when the bytes of a raw key were received, to the second.
@@ -47,7 +66,7 @@ func (a *attempt) archive(ctx context.Context, in *input) error {
 			return nil
 		}
 	}
-	key := rawKey(a.def.ID, a.run.Started, in.sha256)
+	key := rawKey(a.def.ID, a.run.Started, in.sha256, in.clean)
 	if _, err := in.file.Seek(0, io.SeekStart); err != nil {
 		return &failure{code: "disk", reason: err.Error(), err: err}
 	}
@@ -105,26 +124,42 @@ func putZstd(ctx context.Context, s blob.Store, key string, r io.Reader) error {
 	return err
 }
 
-// unarchive brings raw bytes back into a file of ours.
-func (a *attempt) unarchive(ctx context.Context, key string) (*input, error) {
-	rc, _, err := a.cfg.Store.Get(ctx, key)
+// getZstd unpacks the object into w and returns the SHA-256 of what it held.
+func getZstd(ctx context.Context, s blob.Store, key string, w io.Writer) (n int64, sum string, err error) {
+	rc, _, err := s.Get(ctx, key)
 	if err != nil {
-		return nil, err
+		return 0, "", err
 	}
 	defer rc.Close()
 	z, err := zstd.NewReader(rc, zstd.WithDecoderConcurrency(1))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", key, err)
+		return 0, "", fmt.Errorf("%s: %w", key, err)
 	}
 	defer z.Close()
+	h := sha256.New()
+	if n, err = io.Copy(io.MultiWriter(w, h), &ctxReader{ctx, z}); err != nil {
+		return n, "", fmt.Errorf("%s: %w", key, err)
+	}
+	return n, hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// unarchive brings the raw bytes of a row back into a file of ours. Bytes other
+// than those that were archived are refused.
+func (a *attempt) unarchive(ctx context.Context, key, sha string) (*input, error) {
 	f, err := a.temp()
 	if err != nil {
 		return nil, err
 	}
 	in := &input{file: f}
-	if in.bytes, err = io.Copy(f, &ctxReader{ctx, z}); err != nil {
+	var sum string
+	if in.bytes, sum, err = getZstd(ctx, a.cfg.Store, key, f); err == nil {
+		if want := rawSum(key, sha); sum != want {
+			err = fmt.Errorf("%s holds other bytes than were archived: SHA-256 %s, want %s", key, sum, want)
+		}
+	}
+	if err != nil {
 		in.Close()
-		return nil, fmt.Errorf("%s: %w", key, err)
+		return nil, err
 	}
 	return in, nil
 }

@@ -3,6 +3,8 @@ package ingest
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"io"
 	"net/url"
 	"slices"
@@ -18,7 +20,7 @@ const minSecret = 6
 // blacken makes sure that nothing is stored of a secret which the publisher's
 // answer repeats, as some do in links to themselves or in error messages: then
 // the run goes on with the unpacked content, the secret replaced. Size and hash
-// stay those of what was received.
+// stay those of what was received; the name of the archived bytes holds theirs.
 func (a *attempt) blacken(ctx context.Context, in *input) error {
 	forms := a.forms()
 	if len(forms) == 0 {
@@ -45,9 +47,11 @@ func (a *attempt) blacken(ctx context.Context, in *input) error {
 	old := input{file: in.file}
 	defer old.Close()
 	in.file = clean
-	if _, err := io.Copy(clean, &blackener{r: &ctxReader{ctx, body}, forms: forms}); err != nil {
+	sum := sha256.New()
+	if _, err := io.Copy(io.MultiWriter(clean, sum), &blackener{r: &ctxReader{ctx, body}, forms: forms}); err != nil {
 		return &failure{code: "disk", reason: err.Error(), err: err}
 	}
+	in.clean = hex.EncodeToString(sum.Sum(nil))
 	a.run.Reason = "the answer repeated the feed's secret, which was blackened before anything was stored"
 	return nil
 }

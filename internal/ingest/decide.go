@@ -114,7 +114,7 @@ func accepted(r intel.Run) bool {
 
 // approve takes the content of a quarantined run.
 func (a *attempt) approve(ctx context.Context, target intel.Run) (intel.Run, error) {
-	in, err := a.unarchive(ctx, target.Raw)
+	in, err := a.unarchive(ctx, target.Raw, target.SHA256)
 	if err != nil {
 		return a.run, fmt.Errorf("feed %s: the raw bytes of run %s cannot be read: %w", a.def.ID, target.ID, err)
 	}

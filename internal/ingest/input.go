@@ -25,6 +25,7 @@ type input struct {
 	file        *os.File // nil when notModified
 	bytes       int64
 	sha256      string // of the bytes as received
+	clean       string // SHA-256 of the file where it was blackened, else empty
 	notModified bool
 	fetched     bool // with validators that may be empty
 

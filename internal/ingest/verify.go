@@ -3,7 +3,11 @@ package ingest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +19,7 @@ import (
 
 // VerifyLedger reads the whole ledger of a store and reports what does not fit:
 // damaged lines, counts that do not add up, ids that stand twice, raw bytes that
-// are named and gone before their time, a head or a state that names a run which
+// are named and gone before their time, damaged or replaced by others, a head or a state that names a run which
 // the ledger has lost. The row of the newest run may be missing after a kill:
 // the head holds it, and Repair writes it. The error is for a store that cannot
 // be read at all.
@@ -37,8 +41,8 @@ type ledgerCheck struct {
 
 type feedLedger struct {
 	ids    map[string]bool
-	newest time.Time         // the latest start of any row
-	raw    map[string]string // key → the run that names it
+	newest time.Time                    // the latest start of any row
+	raw    map[string]map[string]string // key → SHA-256 that a row gives it → that run
 }
 
 func (v *ledgerCheck) problem(key, format string, args ...any) {
@@ -47,7 +51,7 @@ func (v *ledgerCheck) problem(key, format string, args ...any) {
 
 func (v *ledgerCheck) ledger(id string) *feedLedger {
 	if v.feeds[id] == nil {
-		v.feeds[id] = &feedLedger{ids: map[string]bool{}, raw: map[string]string{}}
+		v.feeds[id] = &feedLedger{ids: map[string]bool{}, raw: map[string]map[string]string{}}
 	}
 	return v.feeds[id]
 }
@@ -95,11 +99,14 @@ func (v *ledgerCheck) row(key, id string, row intel.Run) {
 		l.newest = row.Started
 	}
 	if row.Raw != "" {
-		l.raw[row.Raw] = row.ID
+		if l.raw[row.Raw] == nil {
+			l.raw[row.Raw] = map[string]string{}
+		}
+		l.raw[row.Raw][rawSum(row.Raw, row.SHA256)] = row.ID
 	}
 }
 
-// raws looks for the raw bytes that rows name.
+// raws reads the raw bytes that rows name, each once.
 func (v *ledgerCheck) raws(ctx context.Context) error {
 	for id, l := range v.feeds {
 		if len(l.raw) == 0 {
@@ -114,14 +121,48 @@ func (v *ledgerCheck) raws(ctx context.Context) error {
 			have[o.Key] = true
 		}
 		gone := v.pruned(ctx, id)
-		for key, run := range l.raw {
+		for key, sums := range l.raw {
 			at, ok := rawTimeOf(id, key)
-			if !have[key] && !(ok && at.Before(gone)) {
-				v.problem(key, "the raw bytes of run %s are missing", run)
+			switch {
+			case have[key]:
+				if err := v.raw(ctx, id, key, sums); err != nil {
+					return err
+				}
+			case !(ok && at.Before(gone)):
+				v.problem(key, "the raw bytes of run %s are missing", oneOf(sums))
 			}
 		}
 	}
 	return nil
+}
+
+// raw unpacks raw bytes and compares them with what the rows say of them.
+func (v *ledgerCheck) raw(ctx context.Context, id, key string, sums map[string]string) error {
+	_, got, err := getZstd(ctx, v.store, key, io.Discard)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if errors.Is(err, blob.ErrNotFound) { // deleted since the list was made, perhaps because of its age
+		if at, ok := rawTimeOf(id, key); !ok || !at.Before(v.pruned(ctx, id)) {
+			v.problem(key, "the raw bytes of run %s are missing", oneOf(sums))
+		}
+		return nil
+	}
+	if err != nil {
+		v.problem(key, "the raw bytes of run %s are damaged or cannot be read: %v", oneOf(sums), err)
+		return nil
+	}
+	for want, run := range sums {
+		if got != want {
+			v.problem(key, "the raw bytes of run %s are other bytes than were archived: SHA-256 %s, want %s", run, got, want)
+		}
+	}
+	return nil
+}
+
+// oneOf is the last of the runs in sums.
+func oneOf(sums map[string]string) string {
+	return slices.Max(slices.Collect(maps.Values(sums)))
 }
 
 // pruned is before when raw bytes were deleted because of their age.
