@@ -161,23 +161,35 @@ func (b *backup) head(ctx context.Context, key string) ([]byte, string, error) {
 	return data, info.ETag, err
 }
 
-// readFeed reads the feed's ledger and state.
+// readFeed reads the feed's state and ledger. The state comes first: a run writes
+// it after its row, so that the rows read later have every run it names.
 func (b *backup) readFeed(ctx context.Context, id string) (map[string][]byte, error) {
-	objects, err := b.store.List(ctx, "runs/"+id+"/")
+	small := map[string][]byte{}
+	if err := b.readInto(ctx, small, "state/"+id+".json"); err != nil {
+		return nil, err
+	}
+	rows, err := b.store.List(ctx, "runs/"+id+"/")
 	if err != nil {
 		return nil, err
 	}
-	small := map[string][]byte{}
-	for _, o := range append(objects, blob.Info{Key: "state/" + id + ".json"}) {
-		data, _, err := blob.Read(ctx, b.store, o.Key)
-		if errors.Is(err, blob.ErrNotFound) {
-			continue
-		} else if err != nil {
+	for _, o := range rows {
+		if err := b.readInto(ctx, small, o.Key); err != nil {
 			return nil, err
 		}
-		small[o.Key] = data
 	}
 	return small, nil
+}
+
+// readInto reads one object if it is there.
+func (b *backup) readInto(ctx context.Context, small map[string][]byte, key string) error {
+	data, _, err := blob.Read(ctx, b.store, key)
+	if errors.Is(err, blob.ErrNotFound) {
+		return nil
+	}
+	if err == nil {
+		small[key] = data
+	}
+	return err
 }
 
 // segments copies the objects that a head names. They never change; one that is
