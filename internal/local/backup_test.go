@@ -258,3 +258,38 @@ func TestRestore_EveryCutIsNoticed(t *testing.T) {
 		}
 	}
 }
+
+// ending is a store in which a run ends, row and then state, right after one
+// object of the feed was read; the head does not move, as with a failed run.
+type ending struct {
+	*blob.Dir
+	t  *testing.T
+	at string
+}
+
+func (e *ending) Get(ctx context.Context, key string) (io.ReadCloser, blob.Info, error) {
+	rc, info, err := e.Dir.Get(ctx, key)
+	if key == e.at {
+		e.at = ""
+		put(e.t, e.Dir, "runs/a/2026-11-24.ndjson", "run 1\nrun 2\n")
+		put(e.t, e.Dir, "state/a.json", `"run 2"`)
+	}
+	return rc, info, err
+}
+
+// A state never names a run that its ledger lacks, wherever a run ends.
+func TestBackup_StateNeverAheadOfItsLedger(t *testing.T) {
+	for _, at := range []string{"heads/a.json", "state/a.json", "runs/a/2026-11-24.ndjson", "segments/a/1.seg"} {
+		root := t.TempDir()
+		if _, err := Restore(context.Background(), root, backUp(t, &ending{sample(t), t, at}, BackupOptions{}), nil); err != nil {
+			t.Fatalf("a run that ends at %s: %v", at, err)
+		}
+		r, err := blob.OpenDir(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if state, rows := get(t, r, "state/a.json"), get(t, r, "runs/a/2026-11-24.ndjson"); state == `"run 2"` && !strings.Contains(rows, "run 2") {
+			t.Errorf("a run that ends at %s: the state is of it, the ledger is %q", at, rows)
+		}
+	}
+}
