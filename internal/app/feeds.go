@@ -129,6 +129,9 @@ func (f *Feeds) Get(ctx context.Context, id string) (feed.View, error) {
 	return view(d), nil
 }
 
+// damageable is an Engine that can say why a feed's data cannot be read; nil: it can.
+type damageable interface{ Broken(feed string) error }
+
 // viewer reads what is remembered of feeds, once, and returns what makes views of it.
 func (f *Feeds) viewer(ctx context.Context) (func(*feed.Definition) feed.View, error) {
 	var states map[string]feed.State
@@ -145,9 +148,16 @@ func (f *Feeds) viewer(ctx context.Context) (func(*feed.Definition) feed.View, e
 		return nil, err
 	}
 	now := f.Now()
+	store, _ := f.Engine.(damageable)
 	return func(d *feed.Definition) feed.View {
 		h := held[d.ID]
-		return feed.NewView(d, enabled(d, settings), f.HaveKey(d), states[d.ID], h.Listings, h.Snapshot, now)
+		v := feed.NewView(d, enabled(d, settings), f.HaveKey(d), states[d.ID], h.Listings, h.Snapshot, now)
+		if store != nil {
+			if err := store.Broken(d.ID); err != nil {
+				v.State.Status, v.State.Error = feed.StatusFailed, "its stored data cannot be read: "+err.Error()
+			}
+		}
+		return v
 	}, nil
 }
 
@@ -288,7 +298,7 @@ func decodeSettings(data []byte) (map[string]feed.Setting, error) {
 		return m, nil
 	}
 	if err := json.Unmarshal(data, &m); err != nil {
-		return nil, fmt.Errorf("%s: %w", SettingsKey, err)
+		return nil, fmt.Errorf("%s in the data folder is damaged (%w); restore it from a backup, or delete it: then every feed is on or off as its definition says", SettingsKey, err)
 	}
 	return m, nil
 }
