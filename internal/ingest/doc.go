@@ -5,7 +5,8 @@
 //
 // A store holds four sorts of objects of this package:
 //
-//	raw/FEED/YYYY/MM/DD/HHMMSS-SHA16.zst  bytes as received, compressed (zstd)
+//	raw/FEED/YYYY/MM/DD/HHMMSS-SHA16.zst  bytes as received, compressed (zstd); where a secret
+//	                                       was blackened, the name ends in -SHA256 of what is archived
 //	raw/FEED/pruned.json                  before when raw bytes were deleted by age
 //	runs/FEED/YYYY-MM-DD.ndjson           the ledger: one intel.Run a line, by the day (UTC) they started
 //	state/FEED.json                       a feed.State: derived from the ledger, rewritten after each run
