@@ -9,6 +9,7 @@
 //	internal/feed         feed definitions (strict decoding), the catalogue, what is due when
 //	internal/parse        one file per wire format: bytes in, entries and rejects out
 //	internal/fetch        conditional downloads with caps, unpacking and a guard on every connection
+//	internal/query        search text into a typed tree, and what it matches; knows no storage
 //	internal/score        verdict and score of listings, with the arithmetic in words
 //	internal/blob         the object store everything durable lives in; here over a directory
 //	internal/corpus       the embedded engine: immutable segments per feed and a directory in memory
@@ -19,6 +20,7 @@
 //	internal/api          the HTTP API
 //	internal/app          wires the parts together: New, Start, Stop
 //	internal/local        the parts for one machine: data folder, lock, secrets
+//	internal/near         the name a person meant: spelling suggestions
 //	internal/config       one struct: flags, then EI_ variables, then file, then defaults
 //	internal/cli          the commands, one file each
 //	internal/testing      conformance suites, a feed server with faults, import rules

@@ -12,12 +12,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/elasticintel/elasticintel/internal/config"
 	"github.com/elasticintel/elasticintel/internal/feed"
 	"github.com/elasticintel/elasticintel/internal/fetch"
 	"github.com/elasticintel/elasticintel/internal/ingest"
 	"github.com/elasticintel/elasticintel/internal/intel"
 	"github.com/elasticintel/elasticintel/internal/local"
+	"github.com/elasticintel/elasticintel/internal/near"
 	"github.com/elasticintel/elasticintel/internal/parse"
 )
 
@@ -74,7 +74,7 @@ func readDefinition(name, id string) (*feed.Definition, error) {
 		return nil, usageError("Its feeds: "+strings.Join(ids, ", ")+".", "%s has %d feeds: say which with --feed ID", name, len(ids))
 	}
 	hint := "Its feeds: " + strings.Join(ids, ", ") + "."
-	if n := config.Nearest(id, ids); n != "" {
+	if n := near.Name(id, ids); n != "" {
 		hint = fmt.Sprintf("Did you mean %q?", n)
 	}
 	return nil, usageError(hint, "%s: no feed %q in it", name, id)

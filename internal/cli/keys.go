@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/elasticintel/elasticintel/internal/auth"
-	"github.com/elasticintel/elasticintel/internal/config"
 	"github.com/elasticintel/elasticintel/internal/local"
+	"github.com/elasticintel/elasticintel/internal/near"
 )
 
 func (p *program) keysCmd() *cobra.Command {
@@ -74,7 +74,7 @@ func roleHint(role string) string {
 	for _, r := range auth.Roles() {
 		names = append(names, string(r))
 	}
-	if n := config.Nearest(role, names); n != "" {
+	if n := near.Name(role, names); n != "" {
 		return "Did you mean " + n + "?"
 	}
 	return "The roles are " + strings.Join(names, ", ") + "."

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/elasticintel/elasticintel/internal/config"
+	"github.com/elasticintel/elasticintel/internal/near"
 )
 
 type flagSet = *pflag.FlagSet
@@ -70,7 +70,7 @@ func (p *program) noSuchCommand(cmd *cobra.Command, args []string) error {
 		}
 	}
 	hint := "See `" + cmd.CommandPath() + " --help`."
-	if n := config.Nearest(args[0], names); n != "" {
+	if n := near.Name(args[0], names); n != "" {
 		hint = fmt.Sprintf("Did you mean `%s %s`?", cmd.CommandPath(), n)
 	}
 	return usageError(hint, "unknown command %q", strings.TrimPrefix(cmd.CommandPath()+" "+args[0], "elasticintel "))
@@ -95,7 +95,7 @@ func flagError(cmd *cobra.Command, err error) error {
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 		cmd.InheritedFlags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		if n := config.Nearest(missing.GetSpecifiedName(), names); n != "" {
+		if n := near.Name(missing.GetSpecifiedName(), names); n != "" {
 			return usageError(fmt.Sprintf("Did you mean --%s?", n), "unknown flag --%s", missing.GetSpecifiedName())
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
+	"github.com/elasticintel/elasticintel/internal/near"
 )
 
 // Config is every setting that outlives one command. The zero value is not
@@ -213,7 +214,7 @@ func (c *Config) hint(key string) string {
 	for _, s := range c.settings() {
 		names = append(names, strings.ReplaceAll(s.name, "-", "_"))
 	}
-	if n := Nearest(strings.ReplaceAll(key, "-", "_"), names); n != "" {
+	if n := near.Name(strings.ReplaceAll(key, "-", "_"), names); n != "" {
 		return fmt.Sprintf(": did you mean %q?", n)
 	}
 	return " (known: " + strings.Join(names, " ") + ")"
@@ -232,7 +233,7 @@ func (c *Config) check() *ValueError {
 			continue
 		}
 		hint := ""
-		if n := Nearest(f.value, f.allowed); n != "" {
+		if n := near.Name(f.value, f.allowed); n != "" {
 			hint = fmt.Sprintf(": did you mean %q?", n)
 		}
 		return &ValueError{Flag: f.flag, Reason: fmt.Sprintf("%q is none of %s%s", f.value, strings.Join(f.allowed, ", "), hint)}

@@ -94,12 +94,3 @@ func TestSecret_NeverPrints(t *testing.T) {
 		t.Errorf("a secret stands in %s", all)
 	}
 }
-
-func TestNearest(t *testing.T) {
-	names := []string{"lookup", "ingest", "feeds", "backup"}
-	for in, want := range map[string]string{"lokup": "lookup", "lookpu": "lookup", "ingset": "ingest", "feed": "feeds", "x": "", "kitchen": ""} {
-		if got := Nearest(in, names); got != want {
-			t.Errorf("Nearest(%q) = %q, want %q", in, got, want)
-		}
-	}
-}

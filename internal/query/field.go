@@ -3,6 +3,8 @@ package query
 import (
 	"slices"
 	"strings"
+
+	"github.com/elasticintel/elasticintel/internal/near"
 )
 
 // Field names what a node looks at. Context makes the names of the others.
@@ -180,38 +182,11 @@ func nearest(s string) string {
 	if len(s) > 32 {
 		return ""
 	}
-	best, least := "", max(1, len(s)/3)+1
-	for _, f := range fields {
-		if d := distance(s, string(f.field)); d < least {
-			best, least = string(f.field), d
-		}
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = string(f.field)
 	}
-	return best
-}
-
-// distance counts the insertions, deletions, replacements and swaps of
-// neighbours that turn a into b (optimal string alignment).
-func distance(a, b string) int {
-	before, last := make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row := make([]int, len(b)+1)
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
-		}
-		before, last = last, row
-	}
-	return last[len(b)]
+	return near.Name(s, names)
 }
 
 // contextNames are the names, in keyword form, under which feeds give what has

@@ -11,7 +11,8 @@ var allowed = map[string][]string{
 
 	// The domain and what knows nothing of ours but it.
 	"internal/intel": {},
-	"internal/query": {"internal/intel"},
+	"internal/near":  {},
+	"internal/query": {"internal/intel", "internal/near"},
 	"internal/parse": {"internal/intel"},
 	"internal/score": {"internal/intel"},
 	"internal/fetch": {"internal/intel"},
@@ -38,7 +39,7 @@ var allowed = map[string][]string{
 	"internal/slackbot": {"internal/intel", "internal/auth", "internal/feed", "internal/lookup", "internal/notify", "internal/query"},
 
 	// Wiring: app knows the parts but no adapter; local and aws are the adapters.
-	"internal/config": {"internal/intel"},
+	"internal/config": {"internal/intel", "internal/near"},
 	"internal/app": {"internal/intel", "internal/api", "internal/auth", "internal/blob", "internal/corpus", "internal/enrich", "internal/export", "internal/feed",
 		"internal/fetch", "internal/ingest", "internal/lookup", "internal/notify", "internal/parse", "internal/query", "internal/schedule", "internal/score",
 		"internal/slackbot", "internal/web"},
@@ -50,7 +51,7 @@ var allowed = map[string][]string{
 	"internal/deploy":    {"internal/config"},
 	"internal/cli": {".", "internal/intel", "internal/app", "internal/auth", "internal/aws", "internal/blob", "internal/config", "internal/corpus",
 		"internal/deploy", "internal/enrich", "internal/export", "internal/feed", "internal/fetch", "internal/ingest", "internal/local", "internal/lookup",
-		"internal/opensearch", "internal/parse", "internal/query", "internal/score"},
+		"internal/near", "internal/opensearch", "internal/parse", "internal/query", "internal/score"},
 	"cmd/elasticintel": {"internal/cli"},
 	"cmd/lambda":       {"internal/app", "internal/aws", "internal/awslambda", "internal/config"},
 }

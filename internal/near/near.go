@@ -1,8 +1,10 @@
-package config
+// Package near finds the name that a person most likely meant: for the spelling
+// suggestions of settings, commands and search fields.
+package near
 
-// Nearest returns the name most like s, or "" where none is near enough to be
+// Name returns the name most like s, or "" where none is near enough to be
 // what was meant: at most a third of the letters differ.
-func Nearest(s string, names []string) string {
+func Name(s string, names []string) string {
 	best, dist := "", max(1, len(s)/3)+1
 	for _, n := range names {
 		if d := distance(s, n); d < dist {
