@@ -5,9 +5,9 @@ import (
 	"unicode/utf8"
 )
 
-// trim removes what nobody sees from both ends: white space, controls (NUL
+// Trim removes what nobody sees from both ends: white space, controls (NUL
 // too), NBSP, BOM, zero-width and directional characters, soft hyphens.
-func trim(s string) string {
+func Trim(s string) string {
 	for s != "" {
 		c := s[0]
 		if c > ' ' && c < 0x7f {

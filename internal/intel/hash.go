@@ -39,7 +39,7 @@ func parseHash(s string) (i Indicator, f *fault, ok bool) {
 		if sep != ':' && sep != '=' {
 			continue
 		}
-		digits := trim(s[len(h.name)+1:])
+		digits := Trim(s[len(h.name)+1:])
 		if len(digits) != h.digits || !allHex(digits) {
 			return i, bad(fmt.Sprintf("%s has %d hex digits", h.name, h.digits)), true
 		}

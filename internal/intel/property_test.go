@@ -43,7 +43,7 @@ func checkValueError(t *testing.T, s string, err error) {
 // checkShortCut fails where the short cut of Parse decides otherwise than the long way.
 func checkShortCut(t *testing.T, s string) {
 	t.Helper()
-	s = trim(s)
+	s = Trim(s)
 	plain, ok := parsePlain(s, AnyKind)
 	if !ok {
 		return

@@ -64,7 +64,7 @@ func bad(reason string) *fault { return &fault{CodeInvalid, reason} }
 //
 // The canonical form of a canonical form is itself. The error is a *ValueError.
 func Parse(s string, kinds KindSet) (Indicator, error) {
-	t := trim(s)
+	t := Trim(s)
 	if len(t) <= MaxValue {
 		if i, ok := parsePlain(t, kinds); ok {
 			return i, nil
@@ -205,7 +205,7 @@ func SplitComposite(s string) (name, value string, ok bool) {
 	if i < 0 {
 		return "", s, false
 	}
-	left, right := trim(s[:i]), trim(s[i+1:])
+	left, right := Trim(s[:i]), Trim(s[i+1:])
 	if hashKind(len(right)) != KindNone && allHex(right) {
 		return left, right, true
 	}

@@ -79,7 +79,7 @@ func (c *collector) record(r *record) {
 	c.offers = c.offers[:0]
 	for _, i := range c.values {
 		for _, v := range r.cols[i] {
-			if v = trim(v); !c.blank(v) {
+			if v = intel.Trim(v); !c.blank(v) {
 				c.offers = append(c.offers, offer{i, v})
 			}
 		}
@@ -120,7 +120,7 @@ func (c *collector) take(r *record, o offer, kinds intel.KindSet) {
 	c.res.Read++
 	if intel.Hashes.Has(ind.Kind) && strings.IndexByte(o.value, '|') >= 0 {
 		if name, _, ok := intel.SplitComposite(o.value); ok {
-			c.addition(pos, pair{"filename", trim(name)})
+			c.addition(pos, pair{"filename", intel.Trim(name)})
 		}
 	}
 }
@@ -173,12 +173,12 @@ func (c *collector) gather(r *record, column int) {
 		// What else a row offers is context of each indicator in it, under its
 		// column's name in the feed. Lists of indicators are not: every one of
 		// them would hold all others.
-		case i != column && len(values) == 1 && !c.blank(trim(values[0])):
+		case i != column && len(values) == 1 && !c.blank(intel.Trim(values[0])):
 			c.ctx.add(col.name, values[0])
 		}
 	}
 	for _, e := range r.extra {
-		if !c.blank(trim(e.value)) {
+		if !c.blank(intel.Trim(e.value)) {
 			c.ctx.add(e.name, e.value)
 		}
 	}
@@ -188,13 +188,13 @@ func (c *collector) gather(r *record, column int) {
 // cell adds one cell to the context.
 func (c *collector) cell(col *column, v string) {
 	if !col.list {
-		if !c.blank(trim(v)) {
+		if !c.blank(intel.Trim(v)) {
 			c.ctx.add(col.name, v)
 		}
 		return
 	}
 	for part := range strings.SplitSeq(v, col.Split) {
-		if !c.blank(trim(part)) {
+		if !c.blank(intel.Trim(part)) {
 			c.ctx.add(col.name, part)
 		}
 	}

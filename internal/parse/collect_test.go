@@ -12,8 +12,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/elasticintel/elasticintel/internal/intel"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/elasticintel/elasticintel/internal/intel"
 )
 
 // TestAccounting reads random lines made of the pieces that matter, in every
@@ -82,7 +83,7 @@ func TestCSVAgrees(t *testing.T) {
 				for range rng.IntN(6) {
 					cell.WriteString(pieces[rng.IntN(len(pieces))])
 				}
-				row = append(row, trim(cell.String()))
+				row = append(row, intel.Trim(cell.String()))
 			}
 			want = append(want, row)
 			if err := w.Write(row); err != nil {

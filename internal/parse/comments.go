@@ -2,8 +2,8 @@ package parse
 
 import (
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/elasticintel/elasticintel/internal/intel"
 )
 
 // comments knows what is no record: which lines, and which ends of lines.
@@ -43,7 +43,7 @@ const (
 // classify says what a line is. For a comment it also gives its text without the
 // prefix. An exclusion prefix is stronger than a comment prefix.
 func (c *comments) classify(line string) (kind int, text string) {
-	t := trim(line)
+	t := intel.Trim(line)
 	if t == "" {
 		return lineBlank, ""
 	}
@@ -55,7 +55,7 @@ func (c *comments) classify(line string) (kind int, text string) {
 			for strings.HasPrefix(t, p) {
 				t = t[len(p):]
 			}
-			return lineComment, trim(t)
+			return lineComment, intel.Trim(t)
 		}
 	}
 	return lineRecord, t
@@ -69,33 +69,9 @@ func (c *comments) cut(s string) string {
 		}
 		for _, p := range c.inline {
 			if strings.HasPrefix(s[i+1:], p) {
-				return trim(s[:i])
+				return intel.Trim(s[:i])
 			}
 		}
 	}
 	return s
-}
-
-// trim removes what nobody sees from both ends: white space, NBSP, NUL and other
-// controls, BOM and zero-width characters.
-func trim(s string) string {
-	for s != "" && (s[0] <= ' ' || s[0] >= 0x7f) {
-		r, n := utf8.DecodeRuneInString(s)
-		if !invisible(r) {
-			break
-		}
-		s = s[n:]
-	}
-	for s != "" && (s[len(s)-1] <= ' ' || s[len(s)-1] >= 0x7f) {
-		r, n := utf8.DecodeLastRuneInString(s)
-		if !invisible(r) {
-			break
-		}
-		s = s[:len(s)-n]
-	}
-	return s
-}
-
-func invisible(r rune) bool {
-	return unicode.IsSpace(r) || unicode.Is(unicode.Cc, r) || unicode.Is(unicode.Cf, r)
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/elasticintel/elasticintel/internal/intel"
 )
 
 // maxQuotedLines is how many lines a record with quoted line breaks may have. A
@@ -145,7 +147,7 @@ func (c *cutter) split(cells []string, s string) (out []string, open bool) {
 		} else {
 			cell, s, more = strings.Cut(s, c.sep)
 		}
-		cells = append(cells, trim(cell))
+		cells = append(cells, intel.Trim(cell))
 		if !more {
 			break
 		}
@@ -177,7 +179,7 @@ func (c *cutter) cutQuoted(s string) (cell, rest string, more, open bool) {
 		// "a","b" where the separator is said to be comma and blank
 		return cell, rest[len(tail)-len(t)+len(c.core):], true, false
 	}
-	if trim(tail) != "" { // text behind the quote belongs to the cell, as other readers have it
+	if intel.Trim(tail) != "" { // text behind the quote belongs to the cell, as other readers have it
 		cell += tail
 	}
 	return cell, after, more, false
@@ -209,5 +211,5 @@ func (c *cutter) closes(s string) (closed, good bool) {
 	}
 	rest := s[i+1:]
 	t := strings.TrimLeft(rest, " \t")
-	return true, trim(t) == "" || strings.HasPrefix(rest, c.sep) || strings.HasPrefix(t, c.core)
+	return true, intel.Trim(t) == "" || strings.HasPrefix(rest, c.sep) || strings.HasPrefix(t, c.core)
 }

@@ -127,7 +127,7 @@ func (c *contexts) reset() { c.pairs = append(c.pairs[:0], c.constants...) }
 
 // add puts one value into the fields at hand.
 func (c *contexts) add(name, value string) {
-	if value = trim(value); value != "" && name != "" {
+	if value = intel.Trim(value); value != "" && name != "" {
 		c.pairs = append(c.pairs, typed(name, value))
 	}
 }

@@ -113,16 +113,16 @@ func (p *plan) kept(r *record) bool {
 func (p *plan) matches(f *filter, r *record) bool {
 	if f.column < 0 {
 		return slices.ContainsFunc(r.extra, func(e pair) bool {
-			return e.name == f.Column && slices.Contains(f.Values, trim(e.value))
+			return e.name == f.Column && slices.Contains(f.Values, intel.Trim(e.value))
 		})
 	}
 	for _, v := range r.cols[f.column] {
-		if slices.Contains(f.Values, trim(v)) {
+		if slices.Contains(f.Values, intel.Trim(v)) {
 			return true
 		}
 		if c := &p.columns[f.column]; c.list {
 			for part := range strings.SplitSeq(v, c.Split) {
-				if slices.Contains(f.Values, trim(part)) {
+				if slices.Contains(f.Values, intel.Trim(part)) {
 					return true
 				}
 			}

@@ -134,7 +134,7 @@ func (r *rows) name(i int) string {
 func cloneAll(cells []string) []string {
 	cells = slices.Clone(cells[:min(len(cells), maxColumns)])
 	for i, s := range cells {
-		cells[i] = strings.Clone(trim(s))
+		cells[i] = strings.Clone(intel.Trim(s))
 	}
 	return cells
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"strings"
+
+	"github.com/elasticintel/elasticintel/internal/intel"
 )
 
 // readText reads lists with one indicator a line. With a separator, or with more
@@ -56,7 +58,7 @@ func (c *collector) splitText(cells []string, whole, trimmed string) []string {
 func splitPlain(cells []string, s, sep string) []string {
 	for len(cells) < maxColumns {
 		cell, rest, found := strings.Cut(s, sep)
-		cells = append(cells, trim(cell))
+		cells = append(cells, intel.Trim(cell))
 		if !found {
 			return cells
 		}
