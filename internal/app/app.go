@@ -113,10 +113,7 @@ func (a *App) trusted() error {
 	if err := a.Ready(); err != nil {
 		return err
 	}
-	if d, ok := a.cfg.Feeds.Engine.(interface{ Err() error }); ok {
-		return d.Err()
-	}
-	return nil
+	return a.cfg.Feeds.Engine.Err()
 }
 
 // Ready says why the server is not ready yet, or nil.

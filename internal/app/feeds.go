@@ -39,6 +39,8 @@ type Engine interface {
 	Refresh(ctx context.Context) (changed bool, err error)
 	// Held says what is held, by feed.
 	Held() map[string]Held
+	// Broken says why a feed's data cannot be read as it is now, or nil.
+	Broken(feed string) error
 }
 
 // Held is what an engine holds of one feed.
@@ -129,9 +131,6 @@ func (f *Feeds) Get(ctx context.Context, id string) (feed.View, error) {
 	return view(d), nil
 }
 
-// damageable is an Engine that can say why a feed's data cannot be read; nil: it can.
-type damageable interface{ Broken(feed string) error }
-
 // viewer reads what is remembered of feeds, once, and returns what makes views of it.
 func (f *Feeds) viewer(ctx context.Context) (func(*feed.Definition) feed.View, error) {
 	var states map[string]feed.State
@@ -148,12 +147,11 @@ func (f *Feeds) viewer(ctx context.Context) (func(*feed.Definition) feed.View, e
 		return nil, err
 	}
 	now := f.Now()
-	store, _ := f.Engine.(damageable)
 	return func(d *feed.Definition) feed.View {
 		h := held[d.ID]
 		v := feed.NewView(d, enabled(d, settings), f.HaveKey(d), states[d.ID], h.Listings, h.Snapshot, now)
-		if store != nil {
-			if err := store.Broken(d.ID); err != nil {
+		if f.Engine != nil {
+			if err := f.Engine.Broken(d.ID); err != nil {
 				v.State.Status, v.State.Error = feed.StatusFailed, "its stored data cannot be read: "+err.Error()
 			}
 		}

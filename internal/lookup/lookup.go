@@ -23,15 +23,14 @@ type Engine interface {
 	Find(ctx context.Context, q intel.Question, at time.Time, dst []intel.Listing) ([]intel.Listing, error)
 	// Stats counts what is listed now.
 	Stats(ctx context.Context) (intel.Stats, error)
+	// Err says what part of its data the engine cannot read now, or nil. Find
+	// answers from the rest, so what it does not find may be listed all the same.
+	Err() error
 }
 
 // CodeIncomplete is the code of an answer's Error where nothing readable lists
 // the value but some data cannot be read: "not listed" might be a lie.
 const CodeIncomplete = "incomplete"
-
-// damaged is an Engine that can say that a part of what it should hold cannot be
-// read now; nil: it has everything.
-type damaged interface{ Err() error }
 
 // ErrEngine is wrapped by every error that is the engine's, not the caller's
 // (which is ctx's error): the answer is not known now, and a retry may help.
@@ -125,7 +124,7 @@ func (s *Service) find(ctx context.Context, value string, q intel.Question, o Op
 		t := o.AsOf.UTC()
 		a.AsOf = &t
 	}
-	if d, ok := s.engine.(damaged); ok && !a.Found && d.Err() != nil {
+	if !a.Found && s.engine.Err() != nil {
 		unusable(a, value, &intel.AnswerError{Code: CodeIncomplete,
 			Detail: "nothing that can be read lists it, but some stored data is damaged or missing; `elasticintel verify` names it"})
 	}
