@@ -228,9 +228,6 @@ func (d *Dir) commit(ctx context.Context, key, p string, tmp *spooled, c Cond) (
 		return err
 	}
 	defer unlock()
-	if err := d.usable(); err != nil {
-		return err
-	}
 	if err := d.check(ctx, key, c); err != nil {
 		return err
 	}
@@ -329,9 +326,6 @@ func (d *Dir) remove(ctx context.Context, p string) error {
 		return err
 	}
 	defer unlock()
-	if err := d.usable(); err != nil {
-		return err
-	}
 	if err := d.removeFile(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -191,7 +191,7 @@ func (d *Dir) makeDirs(dir string) error {
 }
 
 // lock waits for the store's lock, against other goroutines and other processes,
-// until the context ends.
+// until the context ends. A store that is not durable any more is not locked for.
 func (d *Dir) lock(ctx context.Context) (unlock func(), err error) {
 	select {
 	case <-d.turn:
@@ -203,7 +203,12 @@ func (d *Dir) lock(ctx context.Context) (unlock func(), err error) {
 		d.turn <- struct{}{}
 		return nil, fmt.Errorf("lock %s: %w", d.root, err)
 	}
-	return func() { f.Close(); d.turn <- struct{}{} }, nil
+	unlock = func() { f.Close(); d.turn <- struct{}{} }
+	if err := d.usable(); err != nil {
+		unlock()
+		return nil, err
+	}
+	return unlock, nil
 }
 
 func (d *Dir) lockFile(ctx context.Context) (*os.File, error) {
