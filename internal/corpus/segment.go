@@ -220,6 +220,15 @@ func (s *segment) record(ref uint32) (r record, err error) {
 	return r, nil
 }
 
+// nth reads the i-th record in the order of the heap.
+func (s *segment) nth(i int) (record, error) {
+	row, err := s.row(s.roff, i)
+	if err != nil {
+		return record{}, err
+	}
+	return s.record(le.Uint32(row))
+}
+
 // bad says that the record at a heap offset makes no sense.
 func (s *segment) bad(off int) error {
 	return fmt.Errorf("segment %s: %w: record at byte %d", s.key, ErrCorrupt, off)

@@ -25,8 +25,8 @@ func (v *View) countIndicators() int {
 				continue
 			}
 			for i := range s.roff.n {
-				r, ok := s.nth(i)
-				if !ok || r.flags&flagOpen != 0 {
+				r, err := s.nth(i)
+				if err != nil || r.flags&flagOpen != 0 {
 					continue
 				}
 				h := v.c.hash.sumBytes(r.kind, r.value)
@@ -43,16 +43,6 @@ func (v *View) countIndicators() int {
 		return nil
 	})
 	return v.dir.distinct - gone
-}
-
-// nth reads the segment's i-th record in the order of the heap.
-func (s *segment) nth(i int) (r record, ok bool) {
-	row, err := s.row(s.roff, i)
-	if err != nil {
-		return r, false
-	}
-	r, err = s.record(le.Uint32(row))
-	return r, err == nil
 }
 
 // anyOpen says whether one of the slots holds an open listing of r's value.

@@ -112,11 +112,7 @@ func (s *segment) rederive(ctx context.Context, h hasher) error {
 		if i%4096 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		row, err := s.row(s.roff, i)
-		if err != nil {
-			return err
-		}
-		r, err := s.record(le.Uint32(row))
+		r, err := s.nth(i)
 		if err != nil {
 			return err
 		}
