@@ -28,7 +28,7 @@ With "-" values are read from stdin, one a line. Works with and without a runnin
 and several an object of results and summary; -o ndjson gives an answer a line.
 
 Exit code: 1 where something is listed, 2 where a value could not be used (the others are answered all the same),
-4 where there is no data to answer from, else 0.`,
+5 where nothing is listed but damaged data leaves a value unknown, 4 where there is no data to answer from, else 0.`,
 		Example: `  elasticintel lookup 'hxxps://bad[.]example/a.exe' 192.0.2.1 d41d8cd98f00b204e9800998ecf8427e
   elasticintel lookup --as-of 2026-03-01 192.0.2.0/24
   cut -d' ' -f1 access.log | sort -u | elasticintel lookup -o ndjson - | jq -r 'select(.found).canonical'`,
