@@ -74,6 +74,7 @@ type Listing struct {
 	FeedLastSeen  string     `json:"feed_last_seen,omitempty"`
 	Snapshot      string     `json:"snapshot,omitempty"`
 	Context       Fields     `json:"context"` // the rest of what the feed wrote; {} where there is none
+	Changed       time.Time  `json:"-"`       // when it last changed (listed, updated, no longer listed); set by searches
 }
 
 // Verdict is the one-word answer.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
+	"github.com/elasticintel/elasticintel/internal/query"
 	"github.com/elasticintel/elasticintel/internal/score"
 )
 
@@ -23,9 +24,31 @@ type Engine interface {
 	Find(ctx context.Context, q intel.Question, at time.Time, dst []intel.Listing) ([]intel.Listing, error)
 	// Stats counts what is listed now.
 	Stats(ctx context.Context) (intel.Stats, error)
+	// Search hands the listings that s asks for to emit, in s.Sort's order, each
+	// with its Changed set, and counts the rest. A listing and what it points to
+	// is valid only until emit returns. What one search sees is one state of the
+	// data, however long it takes. An error of emit ends the search and is
+	// returned; any other is ctx's, or means that the answer is not known now.
+	Search(ctx context.Context, s query.Search, emit func(*intel.Listing) error) (query.Page, error)
 	// Err says what part of its data the engine cannot read now, or nil. Find
-	// answers from the rest, so what it does not find may be listed all the same.
+	// and Search answer from the rest, so what they do not find may be listed all
+	// the same.
 	Err() error
+}
+
+// ErrCursor says that a cursor was not made by this engine, or is too old for
+// what it still knows: whoever follows begins anew.
+var ErrCursor = errors.New("cursor")
+
+// Follower is an engine that tells what changed. It is optional.
+type Follower interface {
+	// Changes hands to emit, oldest first, the last change of every listing that
+	// changed since the cursor ("" = from the beginning), at most limit of them
+	// (0 = all), and returns the cursor to go on from and whether there was more.
+	// No change is ever skipped, whatever runs when: a change becomes visible
+	// after the cursors that were given out before. ErrCursor (wrapped, with what
+	// is wrong) where since cannot be used.
+	Changes(ctx context.Context, since string, limit int, emit func(*intel.Event) error) (next string, more bool, err error)
 }
 
 // CodeIncomplete is the code of an answer's Error where nothing readable lists

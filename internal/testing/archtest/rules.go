@@ -12,6 +12,7 @@ var allowed = map[string][]string{
 	// The domain and what knows nothing of ours but it.
 	"internal/intel": {},
 	"internal/near":  {},
+	"internal/terms": {},
 	"internal/query": {"internal/intel", "internal/near"},
 	"internal/parse": {"internal/intel"},
 	"internal/score": {"internal/intel"},
@@ -21,12 +22,12 @@ var allowed = map[string][]string{
 	"internal/auth":  {"internal/intel", "internal/blob"},
 
 	// Engines never import each other, nor who asks them.
-	"internal/corpus":     {"internal/intel", "internal/blob", "internal/query"},
+	"internal/corpus":     {"internal/intel", "internal/blob", "internal/query", "internal/terms"},
 	"internal/opensearch": {"internal/intel", "internal/blob", "internal/query"},
 
 	// What the product does.
 	"internal/lookup":            {"internal/intel", "internal/score", "internal/query"},
-	"internal/lookup/lookuptest": {"internal/intel", "internal/lookup"},
+	"internal/lookup/lookuptest": {"internal/intel", "internal/lookup", "internal/query"},
 	"internal/ingest":            {"internal/intel", "internal/blob", "internal/corpus", "internal/feed", "internal/fetch", "internal/parse"},
 	"internal/schedule":          {"internal/intel", "internal/feed"},
 	"internal/enrich":            {"internal/intel", "internal/blob", "internal/fetch"},
