@@ -1,42 +1,76 @@
 package terms
 
 import (
-	"errors"
-
-	"github.com/RoaringBitmap/roaring/v2"
+	"bytes"
+	"fmt"
+	"math"
 )
 
 // Index reads an index. It is safe for concurrent use.
-type Index struct{}
+type Index struct {
+	post  []byte
+	dict  dict
+	docs  uint32
+	keys  uint64
+	check func(off, n int) error
+}
 
-// Open reads an index in place. fst must be checked by the caller; check is
-// called before bytes of post are used, and nil where they need no check.
+// Open reads an index in place: post and fst must stay as they are while it is
+// in use. check is called before bytes of post are used and says whether they
+// are what was written. Where it is nil, they are looked at more closely, which
+// takes longer. The bytes of fst should have been checked by the caller; damage
+// in them gives errors or other answers, but nothing worse.
 func Open(post, fst []byte, check func(off, n int) error) (*Index, error) {
-	return nil, errors.New("being written")
+	if len(fst) < headerSize {
+		return nil, fmt.Errorf("%w: %d bytes", ErrCorrupt, len(fst))
+	}
+	if v := le.Uint32(fst); v != format {
+		return nil, fmt.Errorf("%w: format %d; this program reads %d", ErrCorrupt, v, format)
+	}
+	x := &Index{post: post, docs: le.Uint32(fst[4:]), keys: le.Uint64(fst[8:]), check: check}
+	if x.docs > math.MaxInt32 {
+		return nil, fmt.Errorf("%w: %d documents", ErrCorrupt, x.docs)
+	}
+	var err error
+	if x.dict, err = openDict(fst[headerSize:]); err != nil {
+		return nil, err
+	}
+	return x, nil
 }
 
 // Docs is how many documents the index is of.
-func (x *Index) Docs() int { return 0 }
+func (x *Index) Docs() int { return int(x.docs) }
+
+// Keys is how many keys they have.
+func (x *Index) Keys() int { return int(min(x.keys, math.MaxInt)) }
 
 // Get returns the documents that have the key, none where there is no such key.
-func (x *Index) Get(key []byte) (Postings, error) { return Postings{}, nil }
+func (x *Index) Get(key []byte) (Postings, error) {
+	value, ok, err := x.dict.get(key)
+	if err != nil || !ok {
+		return Postings{}, err
+	}
+	return x.postings(value)
+}
 
 // Range calls f for every key at or after from and before to, in order, until f
 // returns false. A nil to is the end. The key is valid only inside f.
-func (x *Index) Range(from, to []byte, f func(key []byte, p Postings) bool) error { return nil }
-
-// Postings are the documents that have a key, in ascending order. They refer to
-// the bytes of the index.
-type Postings struct{}
-
-// Len is how many they are.
-func (p Postings) Len() int { return 0 }
-
-// Or adds them to dst.
-func (p Postings) Or(dst *roaring.Bitmap) {}
-
-// Bitmap returns them as a bitmap, which must not be modified.
-func (p Postings) Bitmap() *roaring.Bitmap { return roaring.New() }
-
-// Append appends them to dst.
-func (p Postings) Append(dst []uint32) []uint32 { return dst }
+func (x *Index) Range(from, to []byte, f func(key []byte, p Postings) bool) error {
+	var w walk
+	if err := w.start(x, from); err != nil {
+		return err
+	}
+	for {
+		ok, err := w.next()
+		if err != nil || !ok || to != nil && bytes.Compare(w.key, to) >= 0 {
+			return err
+		}
+		p, err := x.postings(w.value)
+		if err != nil {
+			return err
+		}
+		if !f(w.key, p) {
+			return nil
+		}
+	}
+}
