@@ -106,6 +106,10 @@ func (b *Builder) grow() {
 	}
 }
 
+// Keys is how many different keys there are so far: the number that the next new
+// one gets.
+func (b *Builder) Keys() int { return len(b.ends) }
+
 // AddID is Add for a key whose number is known.
 func (b *Builder) AddID(id uint32) {
 	u, doc := &b.uses[id], uint32(len(b.counts))+1
