@@ -105,6 +105,8 @@ type Answer struct {
 	Score     int          `json:"score"` // 0-100
 	Reasons   []Reason     `json:"reasons"`
 	Listings  []Listing    `json:"listings"`
+	Related   *Related     `json:"related,omitempty"` // on request
+	Timeline  []Moment     `json:"timeline,omitzero"` // on request, oldest first
 	AsOf      *time.Time   `json:"as_of"`
 	Error     *AnswerError `json:"-"` // set where the value is unusable; then JSON is {"value","error"}
 }

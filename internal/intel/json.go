@@ -34,7 +34,18 @@ func (a *Answer) AppendJSON(b []byte) []byte {
 	for i := range a.Listings {
 		b = a.Listings[i].AppendJSON(comma(b, i))
 	}
-	b = appendTime(append(b, `],"as_of":`...), a.AsOf)
+	b = append(b, ']')
+	if a.Related != nil {
+		b = a.Related.AppendJSON(append(b, `,"related":`...))
+	}
+	if a.Timeline != nil {
+		b = append(b, `,"timeline":[`...)
+		for i := range a.Timeline {
+			b = a.Timeline[i].appendJSON(comma(b, i))
+		}
+		b = append(b, ']')
+	}
+	b = appendTime(append(b, `,"as_of":`...), a.AsOf)
 	return append(b, '}')
 }
 

@@ -21,6 +21,8 @@ type plainAnswer struct {
 	Score     int            `json:"score"`
 	Reasons   []Reason       `json:"reasons"`
 	Listings  []plainListing `json:"listings"`
+	Related   *plainRelated  `json:"related,omitempty"`
+	Timeline  []Moment       `json:"timeline,omitzero"`
 	AsOf      *time.Time     `json:"as_of"`
 	Error     *AnswerError   `json:"-"`
 }
@@ -48,7 +50,17 @@ type plainListing struct {
 	FeedLastSeen  string         `json:"feed_last_seen,omitempty"`
 	Snapshot      string         `json:"snapshot,omitempty"`
 	Context       map[string]any `json:"context"`
+	Changed       time.Time      `json:"-"`
 }
+
+type plainEvent struct {
+	Type    EventType    `json:"event"`
+	At      time.Time    `json:"at"`
+	Listing plainListing `json:"listing"`
+}
+
+// plainRelated is Related without methods.
+type plainRelated Related
 
 func TestMirror(t *testing.T) {
 	for _, pair := range [][2]reflect.Type{
@@ -69,11 +81,14 @@ func TestMirror(t *testing.T) {
 // mirror returns the answer for encoding/json to write.
 func mirror(a *Answer) *plainAnswer {
 	p := &plainAnswer{Value: a.Value, Kind: a.Kind, Canonical: a.Canonical, Found: a.Found, Verdict: a.Verdict,
-		Score: a.Score, Reasons: a.Reasons, AsOf: a.AsOf, Listings: make([]plainListing, len(a.Listings))}
+		Score: a.Score, Reasons: a.Reasons, AsOf: a.AsOf,
+		Related: (*plainRelated)(a.Related), Timeline: a.Timeline, Listings: make([]plainListing, len(a.Listings))}
 	for i := range a.Listings {
 		from, to := reflect.ValueOf(&a.Listings[i]).Elem(), reflect.ValueOf(&p.Listings[i]).Elem()
-		for n := range from.NumField() - 1 {
-			to.Field(n).Set(from.Field(n))
+		for n := range from.NumField() {
+			if from.Type().Field(n).Name != "Context" {
+				to.Field(n).Set(from.Field(n))
+			}
 		}
 		context := map[string]any{}
 		for _, f := range a.Listings[i].Context {
@@ -121,6 +136,25 @@ func randomAnswer(r *rand.Rand) *Answer {
 	}
 	a := &Answer{Value: text(), Kind: Kind(r.IntN(14)), Canonical: text(), Found: r.IntN(2) == 0, Verdict: Verdict(text()),
 		Score: r.IntN(200) - 50, Reasons: []Reason{}, Listings: []Listing{}, AsOf: maybe()}
+	group := func() *RelatedGroup {
+		if r.IntN(2) == 0 {
+			return nil
+		}
+		g := &RelatedGroup{Total: r.IntN(1000), Exact: r.IntN(2) == 0, Items: []RelatedItem{}}
+		for range r.IntN(3) {
+			g.Items = append(g.Items, RelatedItem{Kind(r.IntN(12)), text(), []string{text(), text()}[:r.IntN(3)], r.IntN(2) == 0, instant(), text()})
+		}
+		return g
+	}
+	if r.IntN(2) == 0 {
+		a.Related = &Related{group(), group(), group(), group(), group(), group(), r.IntN(2) == 0}
+	}
+	if r.IntN(2) == 0 {
+		a.Timeline = []Moment{}
+		for range r.IntN(3) {
+			a.Timeline = append(a.Timeline, Moment{instant(), text(), EventType(text()), Relation(text()), Kind(r.IntN(12)), text()})
+		}
+	}
 	for range r.IntN(4) {
 		a.Reasons = append(a.Reasons, Reason{text(), r.IntN(100)})
 	}
@@ -151,6 +185,9 @@ func TestAppendJSONEqualsEncodingJSON(t *testing.T) {
 			t.Fatalf("as a Marshaler\n%q, want\n%q", got, want)
 		}
 		for i := range a.Listings {
+			if got, want := encode(t, Event{"listed", a.Listings[i].FirstSeen, a.Listings[i]}), encode(t, plainEvent{"listed", a.Listings[i].FirstSeen, mirror(a).Listings[i]}); got != want {
+				t.Fatalf("event\n%q, want\n%q", got, want)
+			}
 			if got, want := string(a.Listings[i].AppendJSON(nil)), encode(t, mirror(a).Listings[i]); got != want {
 				t.Fatalf("listing\n%q, want\n%q", got, want)
 			}

@@ -85,6 +85,16 @@ func Parents(domain string) []string {
 	return out
 }
 
+// Registered returns the domain under which domain was registered, domain itself
+// where it is that one, and "" where it is a public suffix.
+func Registered(domain string) string {
+	name, err := publicsuffix.EffectiveTLDPlusOne(domain)
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
 // parents yields what Parents returns.
 func parents(domain string) func(yield func(string) bool) {
 	return func(yield func(string) bool) {

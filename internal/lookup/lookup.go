@@ -36,9 +36,8 @@ type Engine interface {
 	Err() error
 }
 
-// ErrCursor says that a cursor was not made by this engine, or is too old for
-// what it still knows: whoever follows begins anew.
-var ErrCursor = errors.New("cursor")
+// ErrCursor is intel.ErrCursor.
+var ErrCursor = intel.ErrCursor
 
 // Follower is an engine that tells what changed. It is optional.
 type Follower interface {
@@ -61,9 +60,11 @@ var ErrEngine = errors.New("the index did not answer")
 
 // Options say how to look up.
 type Options struct {
-	AsOf    time.Time     // zero = now
-	Summary bool          // only what AppendSummary writes is needed: closed listings are left out
-	Kinds   intel.KindSet // zero = any; else the value must be one of these
+	AsOf     time.Time     // zero = now
+	Summary  bool          // only what AppendSummary writes is needed: closed listings are left out
+	Kinds    intel.KindSet // zero = any; else the value must be one of these
+	Related  bool          // find related indicators too (Answer.Related)
+	Timeline bool          // tell what happened to its listings too (Answer.Timeline)
 }
 
 // Service answers look-ups. It is safe for concurrent use.
@@ -150,6 +151,13 @@ func (s *Service) find(ctx context.Context, value string, q intel.Question, o Op
 	if !a.Found && s.engine.Err() != nil {
 		unusable(a, value, &intel.AnswerError{Code: CodeIncomplete,
 			Detail: "nothing that can be read lists it, but some stored data is damaged or missing; `elasticintel verify` names it"})
+		return nil
+	}
+	if o.Timeline {
+		a.Timeline = Timeline(a.Listings)
+	}
+	if o.Related {
+		return s.relate(ctx, q.Indicator, o, a)
 	}
 	return nil
 }
