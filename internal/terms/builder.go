@@ -144,12 +144,15 @@ func (b *Builder) Finish() (post, fst []byte, err error) {
 	}
 	b.table = nil
 	b.applyReplacements()
+	ordered := make(chan []uint32)
+	go func() { ordered <- b.order() }()
 	docs := b.invert()
+	order := <-ordered
 	w, err := newWriter(len(b.counts), len(b.text))
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, id := range b.order() {
+	for _, id := range order {
 		u := b.uses[id]
 		if err := w.put(b.key(id), docs[u.last-u.docs:u.last]); err != nil {
 			return nil, nil, err

@@ -50,12 +50,15 @@ type state struct {
 }
 
 // openDict checks what can be checked at once.
-func openDict(data []byte) (dict, error) {
+func openDict(data []byte, keys uint64) (dict, error) {
 	if len(data) < dictHeader+dictFooter {
 		return nil, fmt.Errorf("%w: a dictionary of %d bytes", ErrCorrupt, len(data))
 	}
 	if v := le.Uint64(data); v != 1 {
 		return nil, fmt.Errorf("%w: a dictionary of version %d", ErrCorrupt, v)
+	}
+	if n := le.Uint64(data[len(data)-dictFooter:]); n != keys {
+		return nil, fmt.Errorf("%w: a dictionary of %d keys, not %d (truncated?)", ErrCorrupt, n, keys)
 	}
 	return dict(data), nil
 }

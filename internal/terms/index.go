@@ -32,7 +32,7 @@ func Open(post, fst []byte, check func(off, n int) error) (*Index, error) {
 		return nil, fmt.Errorf("%w: %d documents", ErrCorrupt, x.docs)
 	}
 	var err error
-	if x.dict, err = openDict(fst[headerSize:]); err != nil {
+	if x.dict, err = openDict(fst[headerSize:], x.keys); err != nil {
 		return nil, err
 	}
 	return x, nil

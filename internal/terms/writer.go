@@ -20,6 +20,10 @@ const (
 	format     = 1
 	headerSize = 16
 	maxList    = 64 // documents that are written as a list; more as a bitmap
+
+	// registry is how many states vellum remembers to share ends of keys. Most of
+	// our keys share none: its default, 20,000, gives 5 % less at half the speed.
+	registry = 256
 )
 
 // writer writes an index, key by key.
@@ -42,7 +46,7 @@ func newWriter(docs, text int) (w *writer, err error) {
 	w = &writer{docs: docs, bitmap: roaring.New()}
 	w.fst.Grow(headerSize + text/2)
 	w.fst.Write(make([]byte, headerSize))
-	if w.dict, err = vellum.New(&w.fst, nil); err != nil {
+	if w.dict, err = vellum.New(&w.fst, &vellum.BuilderOpts{Encoder: 1, RegistryTableSize: registry, RegistryMRUSize: 1}); err != nil {
 		return nil, fmt.Errorf("dictionary: %w", err)
 	}
 	return w, nil
