@@ -1,0 +1,258 @@
+package enginetest
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/elasticintel/elasticintel/internal/intel"
+	"github.com/elasticintel/elasticintel/internal/query"
+)
+
+// Opener makes an empty engine that takes now for the time. It is the test's to
+// close.
+type Opener func(now func() time.Time) (Loader, error)
+
+// runner goes through a script with an engine and the Model.
+type runner struct {
+	ctx    context.Context
+	now    time.Time
+	engine Loader
+	model  *Model
+	each   []string // background work to be done after every run
+}
+
+func newRunner(ctx context.Context, open Opener) (*runner, error) {
+	r := &runner{ctx: ctx}
+	clock := func() time.Time { return r.now }
+	r.model = NewModel(clock)
+	var err error
+	r.engine, err = open(clock)
+	return r, err
+}
+
+// step does a step. It returns the engine's answer as lines, and an error where
+// the Model's is another.
+func (r *runner) step(s *Step) (lines []string, err error) {
+	r.now = s.Now
+	switch {
+	case s.Load != nil:
+		return nil, r.load(s.Load)
+	case s.Purge != nil:
+		if p, ok := r.engine.(Purger); ok {
+			_ = r.model.Purge(r.ctx, s.Purge.Feed, s.Purge.Before)
+			err = p.Purge(r.ctx, s.Purge.Feed, s.Purge.Before)
+		}
+	case s.Find != nil:
+		return r.find(s.Find)
+	case s.Search != nil:
+		return r.search(s.Search)
+	case s.Stats:
+		return r.stats()
+	default:
+		return nil, r.keep(s.Keep)
+	}
+	return nil, err
+}
+
+func (r *runner) keep(what string) error {
+	if k, ok := r.engine.(Keeper); ok {
+		if err := k.Keep(r.ctx, what); err != nil {
+			return fmt.Errorf("keep %s: %w", what, err)
+		}
+	}
+	return nil
+}
+
+func (r *runner) load(l *Load) error {
+	b, breaks := r.engine.(Breaker)
+	if l.Fault != nil && breaks {
+		return r.loadBroken(b, l)
+	}
+	_ = r.model.Load(r.ctx, l.Info, l.At, l.Entries)
+	if err := r.engine.Load(r.ctx, l.Info, l.At, l.Entries); err != nil {
+		return fmt.Errorf("load %s: %w", l.Info.ID, err)
+	}
+	for _, what := range r.each {
+		if err := r.keep(what); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadBroken loads while the store fails: afterwards the run must be there as a
+// whole or not at all.
+func (r *runner) loadBroken(b Breaker, l *Load) error {
+	before := r.model.clone()
+	_ = r.model.Load(r.ctx, l.Info, l.At, l.Entries)
+	b.Break(*l.Fault)
+	failed := r.engine.Load(r.ctx, l.Info, l.At, l.Entries)
+	if err := b.Heal(r.ctx, l.Fault.Reopen); err != nil {
+		return fmt.Errorf("heal after a fault: %w", err)
+	}
+	is := b.LastGood(l.Info.ID)
+	with := r.same(r.model)
+	if with == nil && is.Equal(r.model.LastGood(l.Info.ID)) {
+		return nil
+	}
+	if failed == nil {
+		return fmt.Errorf("a run that was loaded is not there: %w", cmp.Or(with, fmt.Errorf("last good run %v", is)))
+	}
+	without := r.same(before)
+	if without == nil && is.Equal(before.LastGood(l.Info.ID)) {
+		r.model.feeds = before.feeds
+		return nil
+	}
+	return fmt.Errorf("after a fault (%v) neither the state before nor the one behind:\nbefore: %w\nbehind: %w", failed, without, with)
+}
+
+// same compares all there is.
+func (r *runner) same(m *Model) error {
+	s := query.Search{Query: query.All{}, Sort: query.Sort{By: query.ByValue}}
+	got, err := ask(r.ctx, r.engine, s)
+	if err != nil {
+		return err
+	}
+	want, err := ask(r.ctx, m, s)
+	if err != nil {
+		return err
+	}
+	return difference(got.listings, want.listings)
+}
+
+// answer is what an engine said, in a form that can be compared and kept.
+type answer struct {
+	page     query.Page
+	listings []string // all of each
+	lines    []string // as scripts have them
+	last     *query.Position
+}
+
+// ask asks an engine.
+func ask(ctx context.Context, e interface {
+	Search(context.Context, query.Search, func(*intel.Listing) error) (query.Page, error)
+}, s query.Search) (a answer, err error) {
+	a.page, err = e.Search(ctx, s, func(l *intel.Listing) error {
+		p := s.Sort.Position(l)
+		p.Feed, p.Indicator.Value = strings.Clone(p.Feed), strings.Clone(p.Indicator.Value)
+		if a.last != nil && s.Sort.Compare(*a.last, p) >= 0 {
+			return fmt.Errorf("%v stands behind %v", p, *a.last)
+		}
+		a.last = &p
+		a.listings = append(a.listings, whole(l, false))
+		line := l.Feed + " " + l.Kind.String() + " " + plain(l.Canonical)
+		if !l.Listed {
+			line += " closed"
+		}
+		a.lines = append(a.lines, line)
+		return nil
+	})
+	return a, err
+}
+
+// whole writes all of a listing.
+func whole(l *intel.Listing, relation bool) string {
+	c := *l
+	if !relation {
+		c.Relation = ""
+	}
+	changed := ""
+	if !l.Changed.IsZero() {
+		changed = " changed " + stamp(l.Changed)
+	}
+	return string(c.AppendJSON(nil)) + changed
+}
+
+// difference says how two lists differ.
+func difference(got, want []string) error {
+	for i := range max(len(got), len(want)) {
+		g, w := "nothing", "nothing"
+		if i < len(got) {
+			g = got[i]
+		}
+		if i < len(want) {
+			w = want[i]
+		}
+		if g != w {
+			return fmt.Errorf("%d answers, want %d; number %d is\n     %s\nwant %s", len(got), len(want), i+1, g, w)
+		}
+	}
+	return nil
+}
+
+func (r *runner) find(f *Find) ([]string, error) {
+	i, err := intel.Detect(f.Value)
+	if err != nil {
+		return []string{"error " + err.Error()}, nil
+	}
+	got, err := r.engine.Find(r.ctx, intel.Ask(i), f.AsOf, nil)
+	if err != nil {
+		return nil, err
+	}
+	want, err := r.model.Find(r.ctx, intel.Ask(i), f.AsOf, nil)
+	if err != nil {
+		return nil, err
+	}
+	var lists [2][]string
+	for k, ls := range [2][]intel.Listing{got, want} {
+		for j := range ls {
+			ls[j].Changed = time.Time{} // set by searches only
+			lists[k] = append(lists[k], whole(&ls[j], true))
+		}
+		slices.Sort(lists[k])
+	}
+	var lines []string
+	for j := range got {
+		lines = append(lines, findLine(&got[j], f.Full))
+	}
+	slices.Sort(lines)
+	if len(lines) == 0 {
+		lines = []string{"nothing"}
+	}
+	return lines, difference(lists[0], lists[1])
+}
+
+// findLine writes a listing of a look-up.
+func findLine(l *intel.Listing, full bool) string {
+	var b strings.Builder
+	state := "listed"
+	if !l.Listed {
+		state = "closed"
+	}
+	fmt.Fprintf(&b, "%s %s %s %s %s", l.Relation, l.Feed, l.Kind, plain(l.Canonical), state)
+	for _, iv := range l.Intervals {
+		fmt.Fprintf(&b, " %s..", stamp(iv.From))
+		if iv.To != nil {
+			b.WriteString(stamp(*iv.To))
+		}
+	}
+	fmt.Fprintf(&b, " seen %s", stamp(l.LastSeen))
+	if full {
+		b.WriteString("\n    " + whole(l, true))
+	}
+	return b.String()
+}
+
+func (r *runner) stats() ([]string, error) {
+	got, err := r.engine.Stats(r.ctx)
+	if err != nil {
+		return nil, err
+	}
+	want, _ := r.model.Stats(r.ctx)
+	g, w := statsLine(&got), statsLine(&want)
+	return []string{g}, difference([]string{g}, []string{w})
+}
+
+func statsLine(s *intel.Stats) string {
+	line := fmt.Sprintf("%d listings, %d indicators, %d feeds", s.Listings, s.Indicators, s.Feeds)
+	for _, k := range intel.AnyKind.Kinds() {
+		if n := s.ByKind[k.String()]; n > 0 {
+			line += fmt.Sprintf(", %d %s", n, k)
+		}
+	}
+	return line
+}

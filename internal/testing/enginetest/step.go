@@ -1,0 +1,210 @@
+package enginetest
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/elasticintel/elasticintel/internal/intel"
+	"github.com/elasticintel/elasticintel/internal/query"
+)
+
+// Script is what feeds list and what is asked, in order.
+type Script struct {
+	Name  string
+	Steps []*Step
+	lines []string // of the file
+}
+
+// Step is one statement of a script. One of the pointers is set.
+type Step struct {
+	Now    time.Time // when it happens
+	Load   *Load
+	Keep   string // background work to be done: see Keeper
+	Purge  *Purge
+	Find   *Find
+	Search *Search
+	Stats  bool
+	Want   []string // the lines of the answer, without =
+
+	at, end int // in the file: its lines, without those of the answer
+}
+
+// Load is a run of a feed.
+type Load struct {
+	Info    intel.FeedInfo
+	At      time.Time
+	Entries []intel.Entry
+	Fault   *Fault // the store fails meanwhile
+}
+
+// Purge forgets what a feed no longer lists since before an instant.
+type Purge struct {
+	Feed   string
+	Before time.Time
+}
+
+// Fault makes an operation of the store fail.
+type Fault struct {
+	Op     int    // counted from 1
+	Mode   string // before, after, dead: see crashtest.Mode
+	Reopen bool   // begin anew from the store afterwards
+}
+
+// Find is a look-up.
+type Find struct {
+	Value string
+	AsOf  time.Time
+	Full  bool // print all of each listing
+}
+
+// Search is a query.
+type Search struct {
+	Query      string
+	AsOf       time.Time
+	Sort       query.Sort
+	Limit      int
+	Pages      bool // ask for page after page of Limit listings
+	Facets     []query.Field
+	FacetLimit int
+	Full       bool
+}
+
+// String writes the script without its answers.
+func (s *Script) String() string {
+	var b strings.Builder
+	var now time.Time
+	infos := map[string]string{}
+	for _, step := range s.Steps {
+		if !step.Now.Equal(now) {
+			now = step.Now
+			fmt.Fprintf(&b, "now %s\n", stamp(now))
+		}
+		if l := step.Load; l != nil {
+			if line := feedLine(&l.Info); infos[l.Info.ID] != line {
+				infos[l.Info.ID] = line
+				b.WriteString(line)
+			}
+		}
+		b.WriteString(step.String())
+	}
+	return b.String()
+}
+
+// stamp writes a time.
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
+
+// String writes the step as in a script.
+func (s *Step) String() string {
+	var b strings.Builder
+	switch {
+	case s.Load != nil:
+		s.Load.print(&b, s.Now)
+	case s.Purge != nil:
+		fmt.Fprintf(&b, "purge %s before=%s\n", s.Purge.Feed, stamp(s.Purge.Before))
+	case s.Find != nil:
+		fmt.Fprintf(&b, "find %s\n", plain(s.Find.Value))
+		option(&b, "as_of", s.Find.AsOf)
+	case s.Search != nil:
+		s.Search.print(&b)
+	case s.Stats:
+		b.WriteString("stats\n")
+	default:
+		fmt.Fprintf(&b, "keep %s\n", s.Keep)
+	}
+	return b.String()
+}
+
+func option(b *strings.Builder, name string, at time.Time) {
+	if !at.IsZero() {
+		fmt.Fprintf(b, "  %s %s\n", name, stamp(at))
+	}
+}
+
+func (l *Load) print(b *strings.Builder, now time.Time) {
+	fmt.Fprintf(b, "run %s", l.Info.ID)
+	if !l.At.Equal(now) {
+		fmt.Fprintf(b, " at=%s", stamp(l.At))
+	}
+	if f := l.Fault; f != nil {
+		fmt.Fprintf(b, " fault=%d:%s", f.Op, f.Mode)
+		if f.Reopen {
+			b.WriteString(" heal=reopen")
+		}
+	}
+	b.WriteByte('\n')
+	for _, e := range l.Entries {
+		fmt.Fprintf(b, "  %s", plain(e.Indicator.Value))
+		if e.Original != e.Indicator.Value {
+			fmt.Fprintf(b, " original=%s", plain(e.Original))
+		}
+		for _, f := range e.Fields {
+			for _, v := range f.Values {
+				fmt.Fprintf(b, " %s=%s", name(f.Name), plain(v))
+			}
+		}
+		b.WriteByte('\n')
+	}
+}
+
+func (s *Search) print(b *strings.Builder) {
+	fmt.Fprintf(b, "search %s\n", s.Query)
+	option(b, "as_of", s.AsOf)
+	if s.Sort != (query.Sort{}) {
+		fmt.Fprintf(b, "  sort %s\n", s.Sort)
+	}
+	if s.Limit != 0 {
+		fmt.Fprintf(b, "  limit %d\n", s.Limit)
+	}
+	if s.Pages {
+		b.WriteString("  pages\n")
+	}
+	if len(s.Facets) > 0 {
+		b.WriteString("  facets")
+		for _, f := range s.Facets {
+			b.WriteString(" " + f.String())
+		}
+		b.WriteByte('\n')
+	}
+	if s.FacetLimit != 0 {
+		fmt.Fprintf(b, "  facet_limit %d\n", s.FacetLimit)
+	}
+}
+
+// feedLine writes a feed as scripts have it.
+func feedLine(i *intel.FeedInfo) string {
+	var b strings.Builder
+	b.WriteString("feed " + i.ID)
+	put := func(name, value string) {
+		if value != "" && value != "0" && value != "0s" {
+			b.WriteString(" " + name + "=" + plain(value))
+		}
+	}
+	put("name", i.Name)
+	put("provider", i.Provider)
+	put("presence", string(i.Presence))
+	put("ttl", i.TTL.String())
+	put("confidence", strconv.Itoa(i.Confidence))
+	put("tlp", i.TLP)
+	put("description", i.Description)
+	put("malware", i.Malware)
+	put("threat_type", i.ThreatType)
+	put("snapshot", i.Snapshot)
+	for _, t := range i.Tags {
+		put("tags", t)
+	}
+	return b.String() + "\n"
+}
+
+// clone copies the step as deep as shrinking changes it.
+func (s *Step) clone() *Step {
+	out := *s
+	if s.Load != nil {
+		l := *s.Load
+		l.Entries = slices.Clone(l.Entries)
+		out.Load = &l
+	}
+	return &out
+}

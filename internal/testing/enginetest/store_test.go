@@ -1,0 +1,31 @@
+package enginetest
+
+import (
+	"context"
+	"io"
+
+	"github.com/elasticintel/elasticintel/internal/blob"
+)
+
+// Get implements blob.Store, as all of these do.
+func (s *switchable) Get(ctx context.Context, key string) (io.ReadCloser, blob.Info, error) {
+	return s.use().Get(ctx, key)
+}
+
+// Put writes an object.
+func (s *switchable) Put(ctx context.Context, key string, r io.Reader, c blob.Cond) (blob.Info, error) {
+	return s.use().Put(ctx, key, r, c)
+}
+
+// List lists objects.
+func (s *switchable) List(ctx context.Context, prefix string) ([]blob.Info, error) {
+	return s.use().List(ctx, prefix)
+}
+
+// Delete removes an object.
+func (s *switchable) Delete(ctx context.Context, key string) error { return s.use().Delete(ctx, key) }
+
+// Map implements blob.Mapper.
+func (s *switchable) Map(ctx context.Context, key string) ([]byte, func(), error) {
+	return blob.Open(ctx, s.use(), key)
+}
