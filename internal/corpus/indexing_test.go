@@ -16,7 +16,7 @@ import (
 
 // keyFields are the fields with keys, but for those of the context.
 var keyFields = []query.Field{query.FieldTag, query.FieldMalware, query.FieldThreatType, query.FieldTLP, query.FieldCountry,
-	query.FieldOrg, query.FieldReference, query.FieldDescription, query.FieldConfidence, query.FieldPort, query.FieldASN, query.FieldKind}
+	query.FieldFeedFirstSeen, query.FieldFeedLastSeen, query.FieldRegistered, query.FieldOrg, query.FieldReference, query.FieldDescription, query.FieldConfidence, query.FieldPort, query.FieldASN, query.FieldKind}
 
 // wantKeys is what the index should have of a record: what query.Doc says of a
 // listing of it, made as answers make it, from a feed that adds nothing.
@@ -50,7 +50,14 @@ func wantKeys(l *intel.Listing, h *history, confidence bool) map[string]bool {
 				add(keyForm, string(f), "\x00", s)
 			}
 		}
-		exists := len(doc.Numbers(f)) > 0
+		for _, s := range forms {
+			if tokens := query.Tokens(nil, s); !tooLong && isWords(f) && (len(tokens) != 1 || tokens[0] != s) {
+				for _, t := range tokens {
+					add(keyWord, string(f), "\x00", t)
+				}
+			}
+		}
+		exists := len(doc.Numbers(f)) > 0 || len(doc.Times(f)) > 0
 		for range doc.Values(f) {
 			exists = true
 		}
@@ -66,6 +73,16 @@ func wantKeys(l *intel.Listing, h *history, confidence bool) map[string]bool {
 		add(keyClosed)
 	}
 	return keys
+}
+
+// isWords says whether the field's values are compared by words.
+func isWords(f query.Field) bool {
+	switch f {
+	case query.FieldTag, query.FieldMalware, query.FieldThreatType, query.FieldOrg, query.FieldReference, query.FieldDescription:
+		return true
+	}
+	_, ok := f.Context()
+	return ok
 }
 
 // asListing makes a listing of a record with these texts, as answers do: packed
@@ -107,7 +124,8 @@ func randomFields(r *rand.Rand) (out intel.Fields) {
 	names := []string{"confidence", "tags", "malware", "threat_type", "description", "reference", "tlp", "feed_first_seen", "feed_last_seen",
 		"country", "Country Code", "cc", "asn", "AS-Number", "org", "ISP", "port", "dst_port", "File Name", "file_name", "ÜBER", "#", "Tags", "registered"}
 	values := []string{"80", "443", "8080/tcp", "101", "07", "+5", "AS15169 Example", "as64496", "64497", "DE", " de ", "red", "TLP:RED", "amber+strict",
-		"Cobalt Strike", "cobalt_strike", "#phishing", "!!!", "https://feed.example/item/1/", "2026-01-02", "2026-01-02 03:04:05", "Straße", "İstanbul",
+		"Cobalt Strike", "cobalt_strike", "#phishing", "!!!", "https://feed.example/item/1/", "2026-01-02", "2026-01-02 03:04:05",
+		"2026-02-03T23:59:59Z", "2026-03-04 05:06:07 UTC", "2026-02-30", "2026-03-04T23:30:00-05:00", "1772000000", "Straße", "İstanbul",
 		"e\u0301", "x", strings.Repeat("long words ", 30), strings.Repeat("y", 300), strings.Repeat("\ufdfa", 12), "5 %", "-3.5"}
 	for range r.IntN(6) {
 		name := names[r.IntN(len(names))]

@@ -18,6 +18,7 @@ const (
 	keyToken  = 't' // token: a text of the record has it (query.FieldAny)
 	keyHost   = 'd' // Doc.Host, its bytes backwards
 	keyForm   = 'f' // field, 0, form: a value of the field, as Doc.Facet gives it
+	keyWord   = 'w' // field, 0, token: a value of the field has it and is more than it
 	keyOver   = 'u' // field: it has values in the field that are not under keyForm
 	keyExists = 'e' // field: it has any value in the field
 	keyFirst  = 's' // when it was first seen: 8 bytes, see appendTimeKey
@@ -244,7 +245,9 @@ func (k *keyer) form(f *indexField, form string) {
 	}
 	if f.forms++; f.forms > k.most {
 		f.collapsed = true
-		k.b.Replace(f.prefix, append([]byte{keyOver}, f.field...))
+		over := append([]byte{keyOver}, f.field...)
+		k.b.Replace(f.prefix, over)
+		k.b.Replace(slices.Concat([]byte{keyWord}, f.prefix[1:]), over)
 	}
 }
 
@@ -284,12 +287,27 @@ func (k *keyer) compute(r *role, v string) {
 		for _, f := range r.words {
 			if form != "" || f.collapsed {
 				k.form(f, form)
+				k.words(f, form)
 			}
 			k.rec = append(k.rec, f.exists)
 		}
 	}
 	for _, f := range r.asked {
 		k.ask(r, f, v)
+	}
+}
+
+// words collects the tokens of a form that is more than one.
+func (k *keyer) words(f *indexField, form string) {
+	if f.collapsed || f.skip || len(form) > maxForm || !strings.Contains(form, " ") && len(form) <= query.MaxToken {
+		return
+	}
+	k.tokens.Reset(form)
+	k.buf = append(append(append(k.buf[:0], keyWord), f.field...), 0)
+	start := len(k.buf)
+	for t := k.tokens.Next(); t != nil; t = k.tokens.Next() {
+		k.buf = append(k.buf[:start], t...)
+		k.add(k.buf)
 	}
 }
 
@@ -303,8 +321,7 @@ func (k *keyer) ask(r *role, f *indexField, v string) {
 	} else {
 		place(&k.listing, r.slot, v)
 	}
-	doc := query.Doc{Listing: &k.listing}
-	forms := doc.Facet(f.field)
+	forms := k.facet(f, v)
 	for _, s := range forms {
 		k.form(f, s)
 	}
@@ -313,10 +330,26 @@ func (k *keyer) ask(r *role, f *indexField, v string) {
 	}
 }
 
-// isNumeric says whether the field's values are numbers: text that is none does
-// not count as a value.
+// facet is Doc.Facet of the listing at hand, whose only value is v.
+func (k *keyer) facet(f *indexField, v string) []string {
+	if isDate(f.field) { // there are many, and of most the day is easily seen
+		if _, _, ok := timestamp(v); ok {
+			k.values[0] = v[:len("2006-01-02")]
+			return k.values[:]
+		}
+	}
+	doc := query.Doc{Listing: &k.listing}
+	return doc.Facet(f.field)
+}
+
+func isDate(f query.Field) bool {
+	return f == query.FieldFeedFirstSeen || f == query.FieldFeedLastSeen || f == query.FieldRegistered
+}
+
+// isNumeric says whether the field's values are numbers or instants: text that is
+// none does not count as a value.
 func isNumeric(f query.Field) bool {
-	return f == query.FieldConfidence || f == query.FieldPort || f == query.FieldASN
+	return f == query.FieldConfidence || f == query.FieldPort || f == query.FieldASN || isDate(f)
 }
 
 // fieldName is what is known of a field's name in feeds.
@@ -380,6 +413,12 @@ func (k *keyer) name(name string) *fieldName {
 		n.rest.asked = n.alone.asked
 	case inConfidence:
 		n.alone.asked = []*indexField{k.field(query.FieldConfidence)}
+	case inFeedFirstSeen:
+		n.alone.asked = []*indexField{k.field(query.FieldFeedFirstSeen)}
+		n.rest.asked = n.alone.asked
+	case inFeedLastSeen:
+		n.alone.asked = []*indexField{k.field(query.FieldFeedLastSeen)}
+		n.rest.asked = n.alone.asked
 	}
 	if typed != "" {
 		n.alone.text, n.alone.words = true, []*indexField{k.field(typed)}
@@ -387,7 +426,7 @@ func (k *keyer) name(name string) *fieldName {
 	}
 	n.rest.words = append(n.rest.words, k.field(query.Context(name)))
 	keyword := query.Keyword(name)
-	for _, f := range []query.Field{query.FieldCountry, query.FieldASN, query.FieldPort} {
+	for _, f := range []query.Field{query.FieldCountry, query.FieldASN, query.FieldPort, query.FieldRegistered} {
 		if slices.Contains(query.ContextNames(f), keyword) {
 			n.rest.asked = append(slices.Clip(n.rest.asked), k.field(f))
 		}
