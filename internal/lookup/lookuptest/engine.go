@@ -35,7 +35,7 @@ func (e *Engine) Add(ind intel.Indicator, info *intel.FeedInfo, from, to time.Ti
 	l := intel.Listing{
 		Info: info, Feed: info.ID, Provider: info.Provider, Kind: ind.Kind, Canonical: ind.Value, Original: ind.Value,
 		Listed: to.IsZero(), Intervals: []intel.Interval{{From: from}}, FirstSeen: from, LastSeen: from.Add(time.Hour),
-		Confidence: info.Confidence, TLP: info.TLP, Tags: info.Tags, Description: info.Description, Snapshot: info.Snapshot,
+		Confidence: info.Confidence, TLP: info.TLP, Tags: info.Tags, Malware: info.Malware, Description: info.Description, Snapshot: info.Snapshot,
 	}
 	if !to.IsZero() {
 		l.Intervals[0].To, l.LastSeen = &to, to
