@@ -49,6 +49,25 @@ type FacetValue struct {
 	Count int    `json:"count"`
 }
 
+// NewFacet makes a facet of exact counts by value. limit is Search.FacetLimit.
+func NewFacet(f Field, counts map[string]int, limit int) Facet {
+	out := Facet{Field: f, Exact: true}
+	for v, n := range counts {
+		out.Values = append(out.Values, FacetValue{Value: v, Count: n})
+	}
+	slices.SortFunc(out.Values, func(a, b FacetValue) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Value, b.Value))
+	})
+	if limit <= 0 {
+		limit = 10
+	}
+	for _, v := range out.Values[min(limit, len(out.Values)):] {
+		out.Other += v.Count
+	}
+	out.Values = out.Values[:min(limit, len(out.Values))]
+	return out
+}
+
 // CanFacet says whether the values of the field can be counted.
 func CanFacet(f Field) bool {
 	if _, ok := f.Context(); ok {

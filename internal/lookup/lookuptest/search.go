@@ -1,11 +1,9 @@
 package lookuptest
 
 import (
-	"cmp"
 	"context"
 	"iter"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
@@ -29,7 +27,7 @@ func (e *Engine) Search(ctx context.Context, s query.Search, emit func(*intel.Li
 func (e *Engine) listings(at time.Time) iter.Seq[intel.Listing] {
 	return func(yield func(intel.Listing) bool) {
 		for ind := range e.by {
-			for _, l := range e.take(nil, ind, "", at) {
+			for _, l := range e.take(nil, ind, intel.RelExact, at) {
 				l.Changed = l.FirstSeen
 				if !l.Listed {
 					l.Changed = l.LastSeen
@@ -71,7 +69,7 @@ func Run(listings iter.Seq[intel.Listing], s query.Search, emit func(*intel.List
 		page.More, found = s.Limit > 0, found[:max(s.Limit, 0)]
 	}
 	for i, f := range s.Facets {
-		page.Facets = append(page.Facets, Facet(f, counts[i], s.FacetLimit))
+		page.Facets = append(page.Facets, query.NewFacet(f, counts[i], s.FacetLimit))
 	}
 	for i := range found {
 		if err := emit(&found[i]); err != nil {
@@ -79,23 +77,4 @@ func Run(listings iter.Seq[intel.Listing], s query.Search, emit func(*intel.List
 		}
 	}
 	return page, nil
-}
-
-// Facet makes a facet of exact counts.
-func Facet(f query.Field, counts map[string]int, limit int) query.Facet {
-	out := query.Facet{Field: f, Exact: true}
-	for v, n := range counts {
-		out.Values = append(out.Values, query.FacetValue{Value: v, Count: n})
-	}
-	slices.SortFunc(out.Values, func(a, b query.FacetValue) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Value, b.Value))
-	})
-	if limit == 0 {
-		limit = 10
-	}
-	for _, v := range out.Values[min(limit, len(out.Values)):] {
-		out.Other += v.Count
-	}
-	out.Values = out.Values[:min(limit, len(out.Values))]
-	return out
 }
