@@ -97,7 +97,7 @@ func (c *call) unknown(name string) string {
 	return s
 }
 
-// options reads as_of and fields.
+// options reads as_of, fields, related and timeline.
 func (c *call) options(now time.Time) (lookup.Options, error) {
 	var o lookup.Options
 	if c.query.Has("as_of") { // an empty one is a script's unset variable, not "now"
@@ -114,7 +114,27 @@ func (c *call) options(now time.Time) (lookup.Options, error) {
 	default:
 		return o, &fault{is: errRequest, code: "bad_fields", detail: fmt.Sprintf("fields=%.40q is neither full nor summary", f)}
 	}
+	for name, to := range map[string]*bool{"related": &o.Related, "timeline": &o.Timeline} {
+		if err := c.yes(name, to); err != nil {
+			return o, err
+		}
+		if *to && o.Summary {
+			return o, &fault{is: errRequest, code: "bad_fields", detail: "a summary has no room for " + name + ": leave fields=summary out"}
+		}
+	}
 	return o, nil
+}
+
+// yes reads a parameter that is 1 or 0.
+func (c *call) yes(name string, to *bool) error {
+	switch v := c.query.Get(name); {
+	case !c.query.Has(name), v == "0", v == "false":
+	case v == "1", v == "true":
+		*to = true
+	default:
+		return &fault{is: errRequest, code: "bad_query", detail: fmt.Sprintf("%s=%.40q is neither 1 nor 0", name, v)}
+	}
+	return nil
 }
 
 // limit reads limit: a number of rows, 0 for all of them.

@@ -37,9 +37,9 @@ func common() []int { return []int{200, 400, 406, 421, 500, 503} }
 func routes() []*route {
 	jsonOnly, bulk := []string{typeJSON}, []string{typeJSON, typeNDJSON}
 	asOf := []string{"as_of"}
-	full := []string{"as_of", "fields"}
+	full, one := []string{"as_of", "fields", "related"}, []string{"as_of", "fields", "related", "timeline"}
 	return []*route{
-		{"GET", "/api/v1/indicators/{value}", auth.Reader, full, jsonOnly, []int{304}, (*api).indicator},
+		{"GET", "/api/v1/indicators/{value}", auth.Reader, one, jsonOnly, []int{304}, (*api).indicator},
 		{"POST", "/api/v1/lookup", auth.Reader, full, bulk, []int{403, 408, 413, 415}, (*api).lookup},
 		{"GET", "/api/v1/feeds", auth.Reader, nil, jsonOnly, []int{304}, (*api).feeds},
 		{"GET", "/api/v1/feeds/{id}", auth.Reader, nil, jsonOnly, []int{304, 404}, (*api).feed},

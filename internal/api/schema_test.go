@@ -21,6 +21,7 @@ func TestDocument_schemasEqualTheStructs(t *testing.T) {
 		"Answer": intel.Answer{}, "Listing": intel.Listing{}, "Interval": intel.Interval{}, "Reason": intel.Reason{}, "AnswerError": intel.AnswerError{},
 		"Summary": lookup.Summary{}, "FeedView": feed.View{}, "FeedState": feed.ViewState{}, "Run": intel.Run{}, "Reject": intel.Reject{},
 		"Stats": intel.Stats{}, "Problem": Problem{}, "Hits": Hits{},
+		"Related": intel.Related{}, "RelatedGroup": intel.RelatedGroup{}, "RelatedItem": intel.RelatedItem{}, "Moment": intel.Moment{},
 	} {
 		s, _, ok := openDoc().at("components", "schemas", name)
 		if !ok {
@@ -48,8 +49,8 @@ func fieldsOf(t reflect.Type, out map[string]string) {
 			continue
 		}
 		desc := typeName(f.Type)
-		if strings.Contains(opts, "omit") {
-			desc += "?"
+		if strings.Contains(opts, "omit") { // absent instead of null
+			desc = strings.TrimSuffix(desc, "|null") + "?"
 		}
 		out[name] = desc
 	}

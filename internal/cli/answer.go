@@ -36,6 +36,30 @@ func answerColumns() []column[intel.Answer] {
 	}
 }
 
+// relatedColumn counts what is related, by group.
+func relatedColumn() column[intel.Answer] {
+	return column[intel.Answer]{name: "related", text: func(a *intel.Answer) string {
+		if a.Related == nil {
+			return ""
+		}
+		var parts []string
+		for _, g := range a.Related.Groups() {
+			if g.Total > 0 {
+				parts = append(parts, g.Name+" "+countText(g.RelatedGroup))
+			}
+		}
+		return strings.Join(parts, ", ")
+	}}
+}
+
+// countText writes a group's total, with a + where there may be more.
+func countText(g *intel.RelatedGroup) string {
+	if g.Exact {
+		return thousands(g.Total)
+	}
+	return thousands(g.Total) + "+"
+}
+
 func kindText(k intel.Kind) string {
 	if k == intel.KindNone {
 		return ""

@@ -17,7 +17,7 @@ import (
 func (p *program) explainCmd() *cobra.Command {
 	var asOf string
 	cmd := &cobra.Command{
-		Use: "explain VALUE", Short: "Show how an answer comes about: normalisation, what is looked for, each source, the arithmetic",
+		Use: "explain VALUE", Short: "Show how an answer comes about: normalisation, what is looked for, each source, the arithmetic, its history, what is near",
 		Example: "  elasticintel explain 'hxxp://bad[.]example/x'\n  elasticintel explain 192.0.2.1 --as-of 2026-03-01 --json",
 		Args:    args(1, 1, "one value"),
 		RunE:    func(cmd *cobra.Command, a []string) error { return p.explain(cmd.Context(), a[0], asOf) },
@@ -31,6 +31,7 @@ func (p *program) explain(ctx context.Context, value, asOf string) error {
 	if err != nil {
 		return err
 	}
+	o.Timeline = true
 	e, err := svc.Explain(ctx, value, o)
 	if err != nil {
 		return err
@@ -93,7 +94,53 @@ func (p *program) explainText(e *lookup.Explanation) error {
 		line("  %+4d  %s", r.Points, r.Text)
 	}
 	line("  %4d  %s: %s", a.Score, a.Verdict, e.Formula)
+	explainTimeline(line, a)
+	explainRelated(line, a.Related)
 	return nil
+}
+
+// explainTimeline tells what happened when, leaving out whose listing it was
+// where that is the value itself.
+func explainTimeline(line func(string, ...any), a *intel.Answer) {
+	if len(a.Timeline) == 0 {
+		return
+	}
+	line("")
+	line("What happened")
+	for _, m := range a.Timeline {
+		whose := ""
+		if m.Relation != intel.RelExact {
+			whose = fmt.Sprintf(" (%s %s)", m.Relation, intel.Defang(m.Canonical))
+		}
+		line("  %s  %-9s by %s%s", stamp(&m.At), m.Type, m.Feed, whose)
+	}
+}
+
+// explainRelated shows the first few of every group.
+func explainRelated(line func(string, ...any), r *intel.Related) {
+	if r == nil {
+		return
+	}
+	const few = 5
+	line("")
+	line("What is near")
+	n := 0
+	for _, g := range r.Groups() {
+		for i, item := range g.Items[:min(few, len(g.Items))] {
+			name := ""
+			if i == 0 {
+				name = g.Name + " " + countText(g.RelatedGroup)
+			}
+			line("  %-15s %s %s (%s; %s)", name, item.Kind, intel.Defang(item.Canonical), item.Why, strings.Join(item.Feeds, ", "))
+		}
+		n += len(g.Items)
+	}
+	if n == 0 {
+		line("  nothing that is listed")
+	}
+	if r.Partial {
+		line("  There may be more: not all of it could be searched in time.")
+	}
 }
 
 func joinNonEmpty(sep string, parts ...string) string {

@@ -21,6 +21,7 @@ import (
 
 func (p *program) lookupCmd() *cobra.Command {
 	var asOf string
+	var related bool
 	cmd := &cobra.Command{
 		Use: "lookup VALUE…|-", Short: "Say of values whether they are listed, by whom, since when, and how sure that is",
 		Long: `Looks values up: IPs, networks, ip:ports, domains, URLs, emails, MD5/SHA-1/SHA-256/SHA-512 hashes, defanged or not.
@@ -33,20 +34,22 @@ Exit code: 1 where something is listed, 2 where a value could not be used (the o
   elasticintel lookup --as-of 2026-03-01 192.0.2.0/24
   cut -d' ' -f1 access.log | sort -u | elasticintel lookup -o ndjson - | jq -r 'select(.found).canonical'`,
 		Args: args(1, -1, "values, or - to read them from stdin"),
-		RunE: func(cmd *cobra.Command, values []string) error { return p.lookup(cmd.Context(), values, asOf) },
+		RunE: func(cmd *cobra.Command, values []string) error { return p.lookup(cmd.Context(), values, asOf, related) },
 	}
 	cmd.Flags().StringVar(&asOf, "as-of", "", "answer as of this instant: RFC 3339, or a date (its end, UTC)")
+	cmd.Flags().BoolVar(&related, "related", false, "find related indicators too: neighbours, names of the same domain, URLs of the host, …")
 	return cmd
 }
 
-func (p *program) lookup(ctx context.Context, values []string, asOf string) error {
+func (p *program) lookup(ctx context.Context, values []string, asOf string, related bool) error {
 	svc, f, o, err := p.openLookup(ctx, asOf)
 	if err != nil {
 		return err
 	}
+	o.Related = related
 	src := newValueSource(values, p.env.In)
 	var t tally
-	list := newAnswerList(p, len(values) == 1 && values[0] != "-")
+	list := newAnswerList(p, len(values) == 1 && values[0] != "-", related)
 	err = svc.Answers(ctx, src.next, o, func(a *intel.Answer) error {
 		t.count(a)
 		if err := list.add(a); err != nil {
@@ -177,8 +180,12 @@ type answerList struct {
 	buf    []byte
 }
 
-func newAnswerList(p *program, single bool) *answerList {
-	return &answerList{p: p, rows: newLister(p.out, answerColumns()), single: single}
+func newAnswerList(p *program, single, related bool) *answerList {
+	cols := answerColumns()
+	if related {
+		cols = append(cols, relatedColumn())
+	}
+	return &answerList{p: p, rows: newLister(p.out, cols), single: single}
 }
 
 func (l *answerList) add(a *intel.Answer) error {
