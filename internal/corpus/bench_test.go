@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/RoaringBitmap/roaring/v2"
+
 	"github.com/elasticintel/elasticintel/internal/blob"
 	"github.com/elasticintel/elasticintel/internal/intel"
 )
@@ -176,7 +178,7 @@ func BenchmarkCorpus1M(b *testing.B) {
 		b.Run(fmt.Sprintf("Directory/workers=%d", workers), func(b *testing.B) {
 			n := 0
 			for b.Loop() {
-				d, err := buildDirectory(c.View().segs, workers)
+				d, err := buildDirectory(c.View().segs, c.View().dead, workers)
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -187,7 +189,7 @@ func BenchmarkCorpus1M(b *testing.B) {
 	}
 	b.Run("Networks", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := buildNetworks(c.View().nets.segs); err != nil {
+			if _, err := buildNetworks(c.View().nets.segs, make([]*roaring.Bitmap, len(c.View().nets.segs))); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -19,6 +19,8 @@ type Options struct {
 	Now        func() time.Time // for ends that pass by themselves (TTL); default time.Now
 	Workers    int              // goroutines that open segments and build tables; default GOMAXPROCS
 	MaxMembers int              // most listings inside a network in one answer; default 100,000
+	ShardSize  int              // records of a feed from which on it is cut into more shards; default 500,000
+	Small      int              // shards up to this size are written whole when something changes; default 10,000
 }
 
 // Corpus is one store's listings, open for look-ups and for merging. It is safe
@@ -55,6 +57,12 @@ func openWith(ctx context.Context, store blob.Store, o Options, h hasher) (*Corp
 	}
 	if o.MaxMembers <= 0 {
 		o.MaxMembers = 100_000
+	}
+	if o.ShardSize <= 0 {
+		o.ShardSize = 500_000
+	}
+	if o.Small == 0 {
+		o.Small = 10_000
 	}
 	c := &Corpus{store: store, opt: o, hash: h, feeds: map[string]*followed{}}
 	empty, err := c.newView(nil, nil)

@@ -260,7 +260,7 @@ func TestTruncatedUnderOurFeet(t *testing.T) {
 	if m, err := c.Merge(t.Context(), h, entries[:10], MergeOptions{Feed: "big", Info: info, Now: day(1)}); err != nil || !errors.Is(m.Damage, ErrCorrupt) {
 		t.Errorf("merge: %+v %v", m, err)
 	}
-	if _, err := buildDirectory(c.View().segs, 2); !errors.Is(err, ErrCorrupt) {
+	if _, err := buildDirectory(c.View().segs, c.View().dead, 2); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("directory: %v", err)
 	}
 	n := 0

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/RoaringBitmap/roaring/v2"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -46,32 +47,50 @@ func (of hashOf) fingerprint(h uint64) uint64 { return max(h&0x7fff, 1) | uint64
 // source is a segment's share of the directory.
 type source struct {
 	keyed
-	seg int
-	of  hashOf
+	seg  int
+	of   hashOf
+	dead bitset // heap offsets/4 of records that are left out
 }
 
-func sources(segs []*segment) (out []source, total int) {
+func sources(segs []*segment, dead []bitset) (out []source, total int) {
 	for i, s := range segs {
-		out = append(out, source{s.byHash, i, ofValue})
+		out = append(out, source{s.byHash, i, ofValue, dead[i]})
 		if s.byAddress.len() > 0 {
-			out = append(out, source{s.byAddress, i, ofAddress})
+			out = append(out, source{s.byAddress, i, ofAddress, dead[i]})
 		}
 		total += s.byHash.len() + s.byAddress.len()
 	}
 	return out, total
 }
 
-// buildDirectory fills a directory from the segments with this many goroutines.
-func buildDirectory(segs []*segment, workers int) (*directory, error) {
+// deadRefs returns the heap offsets/4 of each segment's dead records.
+func deadRefs(segs []*segment, dead []*roaring.Bitmap, workers int) ([]bitset, error) {
+	out := make([]bitset, len(segs))
+	err := parallel(workers, len(segs), segs, func(i int) (err error) {
+		if dead[i] != nil {
+			out[i], err = segs[i].refsOf(dead[i])
+		}
+		return err
+	})
+	return out, err
+}
+
+// buildDirectory fills a directory from the segments' records, but for the dead
+// ones, with this many goroutines.
+func buildDirectory(segs []*segment, dead []*roaring.Bitmap, workers int) (*directory, error) {
 	if len(segs) > maxSegments {
 		return nil, errTooMany
 	}
-	from, total := sources(segs)
+	out, err := deadRefs(segs, dead, workers)
+	if err != nil {
+		return nil, err
+	}
+	from, total := sources(segs, out)
 	logP := uint(bits.Len(uint(total / partitionSize)))
 	d := &directory{shift: 64 - logP}
 	parts := 1 << logP
 	bounds := make([][]uint32, len(from))
-	err := parallel(workers, len(from), segs, func(i int) error {
+	err = parallel(workers, len(from), segs, func(i int) error {
 		bounds[i] = d.bounds(from[i].hash, parts)
 		return nil
 	})
@@ -148,7 +167,10 @@ func (d *directory) fill(p int, from []source, bounds [][]uint32, scratch *[]uin
 		lo, hi := bounds[i][p], bounds[i][p+1]
 		hash, ref := s.hash[8*uint64(lo):8*uint64(hi)], s.ref[4*uint64(lo):4*uint64(hi)]
 		where := uint64(s.seg) << 32
-		for len(hash) >= 8 && len(ref) >= 4 {
+		for ; len(hash) >= 8 && len(ref) >= 4; hash, ref = hash[8:], ref[4:] {
+			if s.dead != nil && s.dead.has(le.Uint32(ref)) {
+				continue
+			}
 			h := le.Uint64(hash)
 			at := d.place(h, len(slots))
 			seen := false
@@ -163,7 +185,6 @@ func (d *directory) fill(p int, from []source, bounds [][]uint32, scratch *[]uin
 			}
 			full[at] = h
 			slots[at] = s.of.fingerprint(h)<<48 | where | uint64(le.Uint32(ref))
-			hash, ref = hash[8:], ref[4:]
 		}
 	}
 	return distinct

@@ -8,19 +8,24 @@ import (
 )
 
 // The segment file, little endian but for addresses, which are in network order.
-// Sections start at multiples of 8 with zeros
-// between them and follow each other in this order, so that what a cold open
-// reads is one contiguous tail:
+// Sections start at multiples of 8 with zeros between them and follow each other
+// in this order, so that what a cold open reads is one contiguous tail:
 //
-//	heap   records, oldest change first, each at a multiple of 4 (record.go)
+//	heap   records, each at a multiple of 4 (record.go): the oldest change first, and what
+//	       changed at one time (in one run) by kind and value DOWNWARDS, so that counting
+//	       record numbers down gives the order of a search
 //	names  field names (string table)
 //	words  values, and beginnings of values, that many records have (string table)
-//	stat   per kind: u32 kind, u32 open, u32 all, u32 0
+//	stat   per kind: u32 kind, u32 open, u32 all, u32 open records that it replaces
 //	roff   u32 heap offset/4 of each record, in heap order: a record's number is its place here
-//	chg    u32 Unix second of each record's last change, in heap order
-//	addr4  4 bytes address, u32 heap offset/4: ipv4 and ip-port, sorted
-//	addr6  16 bytes address, u32 heap offset/4: ipv6 and ip-port, sorted
+//	addr4  4 bytes address, u32 heap offset/4: ipv4, ip-port, and url at an address; sorted
+//	addr6  16 bytes address, u32 heap offset/4: the same for IPv6
 //	cidr   16 bytes address (IPv4 mapped), u8 bits, u8 family (4, 6), u16 0, u32 heap offset/4; sorted
+//	post   the text index (package terms), whose documents are the record numbers
+//	fst    its dictionary
+//	batch  per time of change, upwards: i64 Unix ms, u32 number of the first record changed then, u32 how many of them are closed
+//	repl   which records of lower segments it replaces (stack.go): per segment u64 xxhash64 of its
+//	       name, u32 count, u32 0, count u32 record numbers upwards, zeros up to a multiple of 8
 //	atoff  u32 heap offset/4, in athash order
 //	athash u64 keyed hash of each ip-port record's address, sorted
 //	hoff   u32 heap offset/4, in hash order
@@ -29,8 +34,13 @@ import (
 //	table  per section: u32 id, u32 0, u64 offset, u64 length, u64 xxhash64
 //	footer 256 bytes
 //
-// Readers skip sections whose id they do not know (text and subdomain indexes
-// will be such). What may not be skipped sets a bit in the footer's needs.
+// Format 1 had no post, fst, batch and repl, no urls in addr4 and addr6, its
+// records of one time of change were in no order, and after roff there was
+//
+//	chg    u32 Unix second of each record's last change, in heap order
+//
+// Readers skip sections whose id they do not know. What may not be skipped sets
+// a bit in the footer's needs.
 //
 // Every block is checked against sums the first time it is read, so a damaged
 // byte becomes an error and never an answer. The footer holds:
@@ -42,7 +52,7 @@ import (
 //	 40 u64 seed check: hash of the magic under the store's seed
 //	240 magic
 const (
-	segmentFormat = 1
+	segmentFormat = 2
 	footerSize    = 256
 	tableRow      = 32
 	blockBits     = 12
@@ -68,7 +78,11 @@ const (
 	secHoff   = 12
 	secHash   = 13
 	secSums   = 14
-	// 15 post, 16 fst, 17 rdom: the text and subdomain indexes
+	secPost   = 15
+	secFst    = 16
+	// 17 was planned and never written
+	secRepl  = 18
+	secBatch = 19
 )
 
 // Sizes of rows in the sections that have rows.
@@ -77,10 +91,12 @@ const (
 	addr4Row = 8
 	addr6Row = 20
 	cidrRow  = 24
+	batchRow = 16
 )
 
 var sectionNames = [...]string{secHeap: "heap", secNames: "names", secWords: "words", secStat: "stat", secRoff: "roff",
-	secChg: "chg", secAddr4: "addr4", secAddr6: "addr6", secCIDR: "cidr", secAtOff: "atoff", secAtHash: "athash", secHoff: "hoff", secHash: "hash", secSums: "sums"}
+	secChg: "chg", secAddr4: "addr4", secAddr6: "addr6", secCIDR: "cidr", secAtOff: "atoff", secAtHash: "athash", secHoff: "hoff", secHash: "hash", secSums: "sums",
+	secPost: "post", secFst: "fst", secRepl: "repl", secBatch: "batch"}
 
 // section is one row of the table: where a section lies and its checksum.
 type section struct {
@@ -98,6 +114,7 @@ func (s section) String() string {
 
 // footer is what the last bytes of a segment say.
 type footer struct {
+	format    int
 	sections  []section
 	listings  int
 	open      int
@@ -122,7 +139,7 @@ func (f *footer) append(b []byte, size int) []byte {
 	at := len(b)
 	b = append(b, make([]byte, footerSize)...)
 	x := b[at:]
-	le.PutUint32(x[8:], segmentFormat)
+	le.PutUint32(x[8:], uint32(f.format))
 	le.PutUint64(x[16:], uint64(size+len(b)-start))
 	le.PutUint32(x[24:], uint32(len(f.sections)))
 	le.PutUint32(x[28:], blockSize)
@@ -172,7 +189,7 @@ func readFooter(data []byte) (*footer, error) {
 	if bs := le.Uint32(x[28:]); bs != blockSize {
 		return nil, fmt.Errorf("%w: block size %d", ErrCorrupt, bs)
 	}
-	f := &footer{listings: int(le.Uint32(x[32:])), open: int(le.Uint32(x[36:])), seedCheck: le.Uint64(x[40:])}
+	f := &footer{format: int(le.Uint32(x[8:])), listings: int(le.Uint32(x[32:])), open: int(le.Uint32(x[36:])), seedCheck: le.Uint64(x[40:])}
 	for i := range n {
 		row := table[i*tableRow:]
 		off, length := le.Uint64(row[8:]), le.Uint64(row[16:])

@@ -168,8 +168,8 @@ func TestNewerFormatsAreRefused(t *testing.T) {
 		want      string
 	}{
 		{"store", storeKey, []byte(`{"format":2,"anything":{}}`), "the store was written by a newer elasticintel (format 2; this one reads up to 1); upgrade"},
-		{"head", "heads/small.json", []byte(`{"format":3,"feed":"small"}` + "\n"), "written by a newer elasticintel (format 3; this one reads up to 1); upgrade"},
-		{"segment", key, segment(8, 2), "written by a newer elasticintel (format 2; this one reads up to 1); upgrade"},
+		{"head", "heads/small.json", []byte(`{"format":3,"feed":"small"}` + "\n"), "written by a newer elasticintel (format 3; this one reads up to 2); upgrade"},
+		{"segment", key, segment(8, 3), "written by a newer elasticintel (format 3; this one reads up to 2); upgrade"},
 		{"feature", key, segment(12, 4), "it needs features 0x4: written by a newer elasticintel than this one; upgrade"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
@@ -214,7 +214,7 @@ func TestUnknownSectionsAreSkipped(t *testing.T) {
 	w := newSegmentWriter(&file, h)
 	w.begin(newVocabulary(nil, nil), 1)
 	hist := history{spans: []span{{1000, open}}, changed: 1000}
-	if err := w.add(intel.IPv4, []byte("192.0.2.1"), []byte("192.0.2.1"), &hist, nil); err != nil {
+	if err := w.add(intel.IPv4, &texts{value: "192.0.2.1", original: "192.0.2.1"}, &hist); err != nil {
 		t.Fatal(err)
 	}
 	w.later = func() { w.section(99, []byte("what a newer version put there")) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/elasticintel/elasticintel/internal/blob"
@@ -11,7 +12,9 @@ import (
 )
 
 // HeadFormat is the version of heads/FEED.json that this program writes.
-const HeadFormat = 1
+//
+// Format 1 had one segment, no shards, and none of what came with them.
+const HeadFormat = 2
 
 // Head says what is current for one feed. It is written whole.
 type Head struct {
@@ -19,9 +22,13 @@ type Head struct {
 	Feed     string         `json:"feed"`
 	Version  int64          `json:"version"` // one more with every commit
 	Info     intel.FeedInfo `json:"info"`
-	Segments []SegmentRef   `json:"segments"`
-	LastGood time.Time      `json:"last_good"` // of the last good run: last_seen of what is open and present
-	Run      intel.Run      `json:"run"`       // the run that wrote this version
+	Shards   int            `json:"shards,omitempty"` // a power of two; 0 is 1
+	Segments []SegmentRef   `json:"segments"`         // by shard; in one, history (the oldest first), base, delta
+	LastGood time.Time      `json:"last_good"`        // of the last good run: last_seen of what is open and present
+	Run      intel.Run      `json:"run"`              // the run that wrote this version
+
+	Purged time.Time `json:"purged,omitzero"`  // closed listings that changed before it may have been deleted
+	Former []Former  `json:"former,omitempty"` // segments of earlier versions, for Sweep
 
 	// What the unchanged check needs.
 	ETag         string `json:"etag,omitempty"`
@@ -31,23 +38,34 @@ type Head struct {
 	ParseHash    string `json:"parse_hash,omitempty"`
 }
 
+// Former is a segment that is current no more.
+type Former struct {
+	Name  string `json:"name"`
+	Until int64  `json:"until"` // the first version without it
+}
+
 // SegmentRef names one segment of a feed.
 type SegmentRef struct {
 	Name     string `json:"name"`
 	Key      string `json:"key"` // of the object
 	Shard    int    `json:"shard,omitempty"`
-	Delta    bool   `json:"delta,omitempty"`
-	Listings int    `json:"listings"` // open and closed
+	Delta    bool   `json:"delta,omitempty"`   // the changes since the base, above it
+	History  bool   `json:"history,omitempty"` // closed listings only, below the base
+	Listings int    `json:"listings"`          // open and closed
 	Open     int    `json:"open"`
 	Bytes    int64  `json:"bytes"`
 	Sum      string `json:"sum"` // xxhash64 of the whole object, hex
+
+	// How many records of lower segments it replaces, and how many of those are open.
+	Replaces     int `json:"replaces,omitempty"`
+	ReplacesOpen int `json:"replaces_open,omitempty"`
 }
 
 // Open sums the open listings of all segments.
 func (h *Head) Open() int {
 	n := 0
 	for i := range h.Segments {
-		n += h.Segments[i].Open
+		n += h.Segments[i].Open - h.Segments[i].ReplacesOpen
 	}
 	return n
 }
@@ -85,15 +103,49 @@ func (h *Head) check(feed string) error {
 	if h.Feed != feed {
 		return fmt.Errorf("it is of feed %q", h.Feed)
 	}
-	if len(h.Segments) > 1 {
-		return fmt.Errorf("%d segments; format %d has one", len(h.Segments), HeadFormat)
+	if h.Shards < 0 || h.Shards > 1<<maxShardBits || h.Shards&(h.Shards-1) != 0 {
+		return fmt.Errorf("%d shards", h.Shards)
 	}
-	for _, r := range h.Segments {
-		if r.Key != segDir+feed+"/"+r.Name || r.Shard != 0 || r.Delta {
-			return fmt.Errorf("segment %q (key %q)", r.Name, r.Key)
+	last, above := -1, 0
+	for i := range h.Segments {
+		r := &h.Segments[i]
+		rank := r.rank()
+		if r.Key != segDir+feed+"/"+r.Name || r.Delta && r.History || r.Shard < 0 || r.Shard >= max(h.Shards, 1) ||
+			r.Shard < last || r.Shard == last && (rank < above || rank == above && !r.History) {
+			return fmt.Errorf("segment %q (key %q) of shard %d", r.Name, r.Key, r.Shard)
 		}
+		last, above = r.Shard, rank
 	}
 	return nil
+}
+
+// rank is where a segment stands in its shard.
+func (r *SegmentRef) rank() int {
+	switch {
+	case r.History:
+		return 0
+	case r.Delta:
+		return 2
+	}
+	return 1
+}
+
+// maxFormer is how many former segments a head remembers: those of hours.
+const maxFormer = 256
+
+// replaced notes which segments of prev are current no more.
+func (h *Head) replaced(prev *Head) {
+	if prev == nil {
+		return
+	}
+	h.Former = nil
+	for _, r := range prev.Segments {
+		if !slices.ContainsFunc(h.Segments, func(o SegmentRef) bool { return o.Name == r.Name }) {
+			h.Former = append(h.Former, Former{r.Name, h.Version})
+		}
+	}
+	h.Former = append(h.Former, prev.Former...)
+	h.Former = h.Former[:min(len(h.Former), maxFormer)]
 }
 
 // Commit makes h current if the head is still the one that etag names ("" = none).

@@ -55,10 +55,7 @@ func run(ctx context.Context, c *Corpus, info intel.FeedInfo, now time.Time, ent
 	if err != nil {
 		return nil, err
 	}
-	h := &Head{Feed: info.ID, Version: 1, Info: info, Segments: m.Segments, LastGood: m.Now}
-	if prev != nil {
-		h.Version = prev.Version + 1
-	}
+	h := m.Next
 	if _, err := c.Commit(ctx, h, etag); err != nil {
 		return nil, err
 	}

@@ -3,7 +3,10 @@ package corpus
 import (
 	"bytes"
 	"net/netip"
+	"slices"
 	"sort"
+
+	"github.com/RoaringBitmap/roaring/v2"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
 )
@@ -26,65 +29,136 @@ func (f *finder) related(feed *feedState, s *segment, ref uint32, rel intel.Rela
 	}
 }
 
-// members finds the addresses, ip:ports and networks listed inside p.
+// members finds the addresses, ip:ports and networks listed inside p: by feed id
+// the addresses, then the networks, both by address.
 func (f *finder) members(p netip.Prefix) {
 	limit := len(f.out) + f.v.c.opt.MaxMembers
-	first, last := prefixRange(p)
-	for i, s := range f.v.segs {
+	for i := 0; i < len(f.v.segs); {
 		if f.err == nil {
 			f.err = f.ctx.Err()
 		}
-		sec, size := s.addr6, 16
-		if p.Addr().Is4() {
-			sec, size = s.addr4, 4
+		first := i
+		for i < len(f.v.segs) && f.v.owner[i] == f.v.owner[first] {
+			i++
 		}
-		f.walk(s, sec, first[16-size:], func(row []byte) bool {
-			if bytes.Compare(row[:size], last[16-size:]) > 0 {
-				return false
+		for _, networks := range []bool{false, true} {
+			if !f.inside(p, networks, first, i, limit) {
+				f.out = f.out[:limit]
+				f.tooMany(p)
+				return
 			}
-			f.related(f.v.owner[i], s, le.Uint32(row[size:]), intel.RelMember)
-			return len(f.out) <= limit
-		})
-		f.walk(s, s.cidr, first[:], func(row []byte) bool {
-			if bytes.Compare(row[:16], last[:]) > 0 {
-				return false
+		}
+	}
+}
+
+// inside adds what the segments of one feed, from one to before another, list
+// inside p: addresses or networks. False says that these are more than the limit.
+func (f *finder) inside(p netip.Prefix, networks bool, from, to, limit int) bool {
+	var rows []*insideRows
+	for i := from; i < to; i++ {
+		r := newInsideRows(f.v.segs[i], f.v.dead[i], p, networks)
+		r.seek(f)
+		if r.next(f); r.row != nil {
+			rows = append(rows, r)
+		}
+	}
+	for len(rows) > 0 {
+		k := 0
+		for i, r := range rows {
+			if bytes.Compare(r.key(), rows[k].key()) < 0 {
+				k = i
 			}
-			if in, ref, ok := cidrOf(row); !ok {
-				f.fail(s.bad(int(ref) * 4))
-			} else if in.Bits() >= p.Bits() && in.Addr().Is4() == p.Addr().Is4() {
-				f.related(f.v.owner[i], s, ref, intel.RelMember)
-			}
-			return len(f.out) <= limit
-		})
+		}
+		r := rows[k]
+		f.related(f.v.owner[from], r.s, r.ref, intel.RelMember)
 		if len(f.out) > limit {
-			f.out = f.out[:limit]
-			f.tooMany(p)
+			return false
+		}
+		if r.next(f); r.row == nil {
+			rows = slices.Delete(rows, k, k+1)
+		}
+	}
+	return true
+}
+
+// insideRows are the rows of one section that are inside a network.
+type insideRows struct {
+	s           *segment
+	dead        *roaring.Bitmap
+	p           netip.Prefix
+	networks    bool
+	sec         rows
+	first, last []byte
+
+	i   int    // the next one
+	row []byte // the one in hand; nil at the end
+	ref uint32 // its record
+}
+
+func newInsideRows(s *segment, dead *roaring.Bitmap, p netip.Prefix, networks bool) *insideRows {
+	first, last := prefixRange(p)
+	r := &insideRows{s: s, dead: dead, p: p, networks: networks, sec: s.cidr, first: first[:], last: last[:]}
+	switch {
+	case networks:
+	case p.Addr().Is4():
+		r.sec, r.first, r.last = s.addr4, first[12:], last[12:]
+	default:
+		r.sec = s.addr6
+	}
+	return r
+}
+
+// key is what rows are ordered by: the address, and the length of a network.
+func (r *insideRows) key() []byte { return r.row[:len(r.row)-4] }
+
+// seek goes to the first row that is not below the network.
+func (r *insideRows) seek(f *finder) {
+	r.i = sort.Search(r.sec.n, func(i int) bool {
+		row, err := r.s.row(r.sec, i)
+		if err != nil {
+			f.fail(err)
+			return true
+		}
+		return bytes.Compare(row[:len(r.first)], r.first) >= 0
+	})
+}
+
+// next takes the next row of a record that is a member and not dead.
+func (r *insideRows) next(f *finder) {
+	for r.row = nil; r.i < r.sec.n; {
+		row, err := r.s.row(r.sec, r.i)
+		if err != nil {
+			f.fail(err)
+			return
+		}
+		if bytes.Compare(row[:len(r.last)], r.last) > 0 {
+			return
+		}
+		r.i++
+		r.ref = le.Uint32(row[len(row)-4:])
+		if member, err := r.member(row); err != nil {
+			f.fail(err)
+		} else if member && !r.s.isDead(r.dead, r.ref) {
+			r.row = row
 			return
 		}
 	}
 }
 
-// walk calls yield for the rows of a sorted section from the first that is not
-// below the address on.
-func (f *finder) walk(s *segment, sec rows, from []byte, yield func(row []byte) bool) {
-	i := sort.Search(sec.n, func(i int) bool {
-		row, err := s.row(sec, i)
-		if err != nil {
-			f.fail(err)
-			return true
+// member says whether a row is that of a member: URLs at an address are none.
+func (r *insideRows) member(row []byte) (bool, error) {
+	if r.networks {
+		net, ref, ok := cidrOf(row)
+		if !ok {
+			return false, r.s.bad(int(ref) * 4)
 		}
-		return bytes.Compare(row[:len(from)], from) >= 0
-	})
-	for ; i < sec.n; i++ {
-		row, err := s.row(sec, i)
-		if err != nil {
-			f.fail(err)
-			return
-		}
-		if !yield(row) {
-			return
-		}
+		return net.Bits() >= r.p.Bits() && net.Addr().Is4() == r.p.Addr().Is4(), nil
 	}
+	at := int(r.ref) * 4
+	if at >= len(r.s.heap) {
+		return false, r.s.bad(at)
+	}
+	return intel.Kind(r.s.heap[at]) != intel.URL, r.s.check(at, 1)
 }
 
 // prefixRange returns the first and last address of p, IPv4 as IPv4-mapped.

@@ -239,7 +239,7 @@ func TestManyIntervalsAreCut(t *testing.T) {
 		t.Fatalf("%d spans, first seen %d, first span %v", len(h.spans), h.firstSeen(), h.spans[0])
 	}
 	h.changed = h.last().to
-	rec, _ := appendRecord(nil, nil, intel.IPv4, []byte("192.0.2.1"), []byte("192.0.2.1"), &h, nil)
+	rec, _ := appendRecord(nil, nil, intel.IPv4, "192.0.2.1", "192.0.2.1", &h, nil)
 	c := cursor{b: rec[2:]}
 	r := record{kind: intel.Kind(rec[0]), flags: rec[1]}
 	if !r.texts(c.bytes(c.uvarint())) || c.bad || len(c.b) != 0 {

@@ -1,177 +1,215 @@
 package corpus
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
 )
 
-// vocabulary is what the next segment's records are packed with: the old
-// segment's, and what the fresh records repeat. Where they are the most of it,
-// it is learnt anew, and old records are packed again.
-func (m *merger) vocabulary() *vocabulary {
-	v := newVocabulary(nil, nil)
-	if m.old != nil && len(m.fresh) <= m.old.listings() {
-		v = newVocabulary(m.old.names, m.old.words.strings())
-	}
-	v.learn(len(m.fresh), func(i int) intel.Fields { return m.fields(m.fresh[i].entry) })
-	return v
-}
+// deltaShare: a delta that would have so many records for each of the base's is
+// no cheaper than a new base.
+const deltaShare = 0.5
 
-// write writes the next segment: what stays as it is in its old order, then
-// what this run changed.
-func (m *merger) write(w *segmentWriter) error {
-	w.begin(m.vocabulary(), m.size())
-	p := repacker{w: w, from: m.old}
-	if m.old != nil {
-		p.keep = w.vocab.extends(m.old)
-		if err := m.copyOld(&p); err != nil {
+// write writes what the run changed: a new delta, or a new base where there is
+// none to begin with, the shard is small, or the delta would be large.
+func (s *shardMerge) write() error {
+	st := s.stack
+	if !s.changed() {
+		s.out = st.refs
+		return nil
+	}
+	if s.damage == nil && s.worthDelta() {
+		err := s.put(s.newDelta)
+		if err == nil || !isDamage(err) {
 			return err
 		}
+		s.damage = err // of the record numbers: a new base does without them
 	}
-	for i, ref := range m.gone {
-		if i%4096 == 0 && m.ctx.Err() != nil {
-			return m.ctx.Err()
-		}
-		r, h, packed, err := m.decode(ref)
-		if err != nil {
-			return err
-		}
-		m.leave(&h)
-		h.changed = m.now
-		if err := w.add(r.kind, r.value, r.original, &h, p.repack(&r, packed)); err != nil {
-			return err
-		}
-	}
-	return m.writeFresh(w)
+	return s.put(s.newBase)
 }
 
-// copyOld copies the records that stay as they are.
-func (m *merger) copyOld(p *repacker) error {
-	for i, ref := range m.old.refs() {
-		if i%4096 == 0 && m.ctx.Err() != nil {
-			return m.ctx.Err()
-		}
-		if m.stale.has(ref) {
-			continue
-		}
-		r, h, packed, err := m.decode(ref)
-		if err != nil {
-			return err
-		}
-		if err := p.copy(&r, &h, packed); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// refs returns the heap offset/4 of every record in heap order. It takes them
-// from hoff, which was checked as a whole, and so does not depend on roff.
-func (s *segment) refs() []uint32 {
-	out := make([]uint32, 0, s.byHash.len())
-	for i := range s.byHash.len() {
-		if ref := u32at(s.byHash.ref, i); int(ref) < len(s.heap)/4 {
-			out = append(out, ref)
-		}
-	}
-	slices.Sort(out)
-	return out
-}
-
-func (m *merger) decode(ref uint32) (record, history, []byte, error) {
-	r, err := m.old.record(ref)
-	if err != nil {
-		return r, history{}, nil, err
-	}
-	h, packed, ok := r.history(m.spans)
-	if !ok {
-		return r, h, nil, m.old.bad(r.off)
-	}
-	m.spans = h.spans
-	return r, h, packed, nil
-}
-
-func (m *merger) writeFresh(w *segmentWriter) error {
-	var value, orig []byte
-	for i := range m.fresh {
-		if i%4096 == 0 && m.ctx.Err() != nil {
-			return m.ctx.Err()
-		}
-		f := m.fresh[i]
-		e := &m.entries[f.entry]
-		h := history{spans: m.spans[:0]}
-		if f.old != none {
-			var err error
-			if _, h, _, err = m.decode(f.old); err != nil {
-				return err
-			}
-		}
-		m.come(&h)
-		m.spans = h.spans
-		value = append(value[:0], e.Indicator.Value...)
-		orig = append(orig[:0], original(e)...)
-		var packed []byte
-		if fields := m.fields(f.entry); len(fields) > 0 {
-			w.fields = w.vocab.pack(w.fields[:0], fields)
-			packed = w.fields
-		}
-		if err := w.add(e.Indicator.Kind, value, orig, &h, packed); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// come applies a run with it to a history.
-func (m *merger) come(h *history) {
-	if len(h.spans) > 0 && h.isOpen() {
-		if end := h.closes(m.ttl()); end > m.now {
-			h.gone, h.changed = 0, m.now
-			return
-		} else {
-			h.end(end)
-		}
-	}
-	h.begin(m.now)
-	h.changed = m.now
-}
-
-// repacker brings records of one segment into another.
-type repacker struct {
-	w    *segmentWriter
-	from *segment
-	keep bool // packed fields mean the same in both
-	buf  []byte
-}
-
-// extends says whether fields packed by the segment mean the same under v.
-func (v *vocabulary) extends(s *segment) bool {
-	if len(v.names) < len(s.names) || len(v.words) < s.words.n || !slices.Equal(v.names[:len(s.names)], s.names) {
+// worthDelta says whether the changes are better written beside the base.
+func (s *shardMerge) worthDelta() bool {
+	st := s.stack
+	if st.base() < 0 {
 		return false
 	}
-	for i := range s.words.n {
-		if v.words[i] != string(s.words.at(uint64(i))) {
-			return false
+	base, delta := st.refs[st.base()].Listings, len(s.fresh)+len(s.gone)
+	if d := st.delta(); d >= 0 {
+		delta += st.refs[d].Listings - len(s.replaced[d])
+	}
+	return base+delta > s.c.opt.Small && float64(delta) < deltaShare*float64(base)
+}
+
+// put writes a segment; plan says what is below it and what is in it.
+func (s *shardMerge) put(plan func() (below []SegmentRef, ref SegmentRef, w *weaver, err error)) error {
+	var below []SegmentRef
+	var ref SegmentRef
+	var x *weaver
+	err := guard(s.stack.segs, func() (err error) {
+		below, ref, x, err = plan()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	x.changed, x.arrivals = s.now, s.arrivals()
+	written, err := s.c.writeSegment(s.ctx, s.feed, s.version, func(w *segmentWriter) error {
+		return guard(s.stack.segs, func() error { return x.write(w) })
+	})
+	if err != nil {
+		return err
+	}
+	written.Shard, written.Delta = s.stack.shard, ref.Delta
+	if s.out = slices.Clone(below); written.Listings > 0 {
+		s.out = append(s.out, written)
+	}
+	return nil
+}
+
+// newDelta plans a delta of what the last one still says and of the changes.
+func (s *shardMerge) newDelta() (below []SegmentRef, ref SegmentRef, x *weaver, err error) {
+	st, d := s.stack, s.stack.delta()
+	var last *segment
+	if d >= 0 {
+		last = st.segs[d]
+	}
+	x = s.weaver(last)
+	x.repl.open = maps.Clone(s.openOf)
+	if d >= 0 {
+		for _, k := range last.kinds {
+			if k.openBelow > 0 {
+				x.repl.open[k.kind] += k.openBelow
+			}
+		}
+		if x.from, err = s.feeders(d, d+1); err != nil {
+			return nil, ref, nil, err
 		}
 	}
-	return true
+	below = st.refs[:st.base()+1]
+	x.repl.groups, err = s.replacing(last, st.base()+1)
+	return below, SegmentRef{Delta: true}, x, err
 }
 
-// repack returns the fields as the writer's vocabulary packs them.
-func (p *repacker) repack(r *record, packed []byte) []byte {
-	if p.keep || r.flags&flagFields == 0 {
-		return packed
+// newBase plans a base of all that is current. Where something is damaged the
+// history is taken into it as well, so that all is written anew.
+func (s *shardMerge) newBase() (below []SegmentRef, ref SegmentRef, x *weaver, err error) {
+	st, first := s.stack, s.stack.history()
+	if s.damage != nil {
+		first = 0
 	}
-	u := p.from.unpacker(packed)
-	p.buf = p.w.vocab.pack(p.buf[:0], u.fields())
-	return p.buf
+	var vocab *segment
+	if b := st.base(); b >= 0 && len(s.fresh) <= st.segs[b].listings() {
+		vocab = st.segs[b]
+	}
+	x = s.weaver(vocab)
+	if x.from, err = s.feeders(first, len(st.segs)); err != nil || s.damage != nil {
+		return nil, ref, x, err
+	}
+	for i := first; i < len(st.segs) && err == nil; i++ {
+		x.repl.groups = unionGroups(x.repl.groups, kept(st.segs[i].replaces, st.refs[:first]))
+	}
+	own, err := s.replacing(nil, first)
+	x.repl.groups = unionGroups(x.repl.groups, own)
+	return st.refs[:first], ref, x, err
 }
 
-// copy writes a record as it is.
-func (p *repacker) copy(r *record, h *history, packed []byte) error {
-	if p.keep {
-		return p.w.put(r.kind, r.value, h, p.from.heap[r.off:r.off+r.size])
+// weaver prepares to write the shard's next segment with the vocabulary of one
+// of before and what the fresh records repeat.
+func (s *shardMerge) weaver(vocab *segment) *weaver {
+	x := &weaver{ctx: s.ctx, vocab: newVocabulary(nil, nil)}
+	if vocab != nil {
+		x.vocab = newVocabulary(vocab.names, vocab.words.strings())
 	}
-	return p.w.add(r.kind, r.value, r.original, h, p.repack(r, packed))
+	x.vocab.learn(len(s.fresh), func(i int) intel.Fields { return s.fields(s.fresh[i].entry) })
+	x.repl.shardBits = s.bits
+	x.size = len(s.fresh) + len(s.gone)
+	return x
+}
+
+// feeders return what goes on of the segments from one place in the stack to before another.
+func (s *shardMerge) feeders(from, to int) (out []*feeder, err error) {
+	for i := from; i < to; i++ {
+		f, err := newFeeder(s.stack.segs[i], s.skip[i])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, f)
+	}
+	return out, nil
+}
+
+// replacing returns which records of the first n segments are replaced: by the
+// run, and by the segment that is written anew.
+func (s *shardMerge) replacing(last *segment, n int) (groups []replGroup, err error) {
+	for i := range n {
+		if len(s.replaced[i]) == 0 {
+			continue
+		}
+		g := replGroup{segment: nameHash(s.stack.refs[i].Name)}
+		if g.records, err = s.stack.segs[i].numbers(s.replaced[i]); err != nil {
+			return nil, err
+		}
+		groups = append(groups, g)
+	}
+	if last != nil {
+		groups = unionGroups(groups, kept(last.replaces, s.stack.refs[:n]))
+	}
+	return groups, nil
+}
+
+// arrivals are the run's changes, by kind and value downwards.
+func (s *shardMerge) arrivals() arrivals {
+	at := func(i uint32) (intel.Kind, string) {
+		if n := uint32(len(s.fresh)); i >= n {
+			return s.gone[i-n].kind, s.gone[i-n].value
+		}
+		ind := &s.entries[s.fresh[i].entry].Indicator
+		return ind.Kind, ind.Value
+	}
+	return arrivals{order: sortByValue(len(s.fresh)+len(s.gone), at), at: at, put: s.putArrival}
+}
+
+// putArrival writes one of the run's changes.
+func (s *shardMerge) putArrival(x *weaver, i uint32) error {
+	n := uint32(len(s.fresh))
+	if i >= n {
+		return s.putGone(x, &s.gone[i-n])
+	}
+	f := s.fresh[i]
+	e := &s.entries[f.entry]
+	h := history{spans: s.spans[:0]}
+	if f.old.seg != nowhere {
+		r, err := s.record(f.old)
+		if err != nil {
+			return err
+		}
+		if h, err = s.history(f.old, &r); err != nil {
+			return err
+		}
+	}
+	s.come(&h)
+	s.spans = h.spans
+	return x.w.add(e.Indicator.Kind, &texts{e.Indicator.Value, original(e), s.fields(f.entry)}, &h)
+}
+
+// putGone writes a record that the run does not have.
+func (s *shardMerge) putGone(x *weaver, g *gone) error {
+	seg := s.stack.segs[g.old.seg]
+	r, err := s.record(g.old)
+	if err != nil {
+		return err
+	}
+	h, packed, ok := r.history(s.spans)
+	if s.spans = h.spans; !ok {
+		return seg.bad(r.off)
+	}
+	t, ok := x.mem.take(seg, &r, packed)
+	if !ok {
+		return seg.bad(r.off)
+	}
+	s.leave(&h)
+	h.changed = s.now
+	return x.w.add(r.kind, &t, &h)
 }

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/gaissmai/bart"
 )
 
@@ -23,8 +24,9 @@ type netRef struct {
 	seg  uint16 // in networks.segs
 }
 
-// buildNetworks makes the table of these segments, all of which list networks.
-func buildNetworks(segs []*segment) (*networks, error) {
+// buildNetworks makes the table of these segments, all of which list networks,
+// without their dead records.
+func buildNetworks(segs []*segment, dead []*roaring.Bitmap) (*networks, error) {
 	n := &networks{segs: segs, refs: make([]netRef, 1)}
 	if len(segs) > maxSegments {
 		return nil, errTooMany
@@ -41,6 +43,9 @@ func buildNetworks(segs []*segment) (*networks, error) {
 				p, ref, ok := cidrOf(row)
 				if !ok {
 					return s.bad(int(ref) * 4)
+				}
+				if s.isDead(dead[i], ref) {
+					continue
 				}
 				head := uint32(len(n.refs))
 				n.table.Modify(p, func(next uint32, _ bool) (uint32, bool) {

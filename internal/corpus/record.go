@@ -135,12 +135,12 @@ func addTime(a int64, d uint64) int64 {
 }
 
 // appendRecord encodes a record, without the zeros at its end. body is scratch memory.
-func appendRecord(b, body []byte, kind intel.Kind, value, original []byte, h *history, fields []byte) (rec, scratch []byte) {
+func appendRecord(b, body []byte, kind intel.Kind, value, original string, h *history, fields []byte) (rec, scratch []byte) {
 	flags := byte(0)
-	body = appendBytes(body[:0], value)
-	if string(original) != string(value) {
+	body = appendText(body[:0], value)
+	if original != value {
 		flags |= flagOriginal
-		body = appendBytes(body, original)
+		body = appendText(body, original)
 	}
 	body = binary.AppendUvarint(body, uint64(len(h.spans)))
 	at := int64(0)
@@ -169,10 +169,6 @@ func appendRecord(b, body []byte, kind intel.Kind, value, original []byte, h *hi
 	b = append(b, byte(kind), flags)
 	b = binary.AppendUvarint(b, uint64(len(body)))
 	return append(b, body...), body
-}
-
-func appendBytes(b, s []byte) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
 // texts decodes value and original at the beginning of a record's body.

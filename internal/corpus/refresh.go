@@ -129,8 +129,11 @@ func (c *Corpus) follow(ctx context.Context, id string, f *followed) error {
 		}
 		segs, err := c.openSegments(ctx, head, f.state)
 		if err == nil {
-			f.state = &feedState{head: head, etag: etag, segs: segs}
-			return nil
+			state := &feedState{head: head, etag: etag, segs: segs}
+			if state.dead, err = deadOf(head.Segments, segs); err == nil {
+				f.state = state
+			}
+			return err
 		}
 		if try == 3 || !errors.Is(err, blob.ErrNotFound) {
 			return err

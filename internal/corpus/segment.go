@@ -4,12 +4,15 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"sort"
+	"sync"
 	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/elasticintel/elasticintel/internal/blob"
 	"github.com/elasticintel/elasticintel/internal/intel"
+	"github.com/elasticintel/elasticintel/internal/terms"
 )
 
 // segment is an open segment file. It is immutable and safe for concurrent use;
@@ -20,9 +23,10 @@ type segment struct {
 	data []byte
 	foot *footer
 
-	heap, sums                    []byte
-	byHash, byAddress             keyed // all records; ip-ports by their address
-	roff, chg, addr4, addr6, cidr rows
+	heap, sums               []byte
+	byHash, byAddress        keyed // all records; ip-ports by their address
+	roff, addr4, addr6, cidr rows
+	text                     func() (*terms.Index, error)
 
 	checked []atomic.Uint32 // one bit a block: its checksum was compared
 	covered int             // bytes that sums covers
@@ -31,11 +35,15 @@ type segment struct {
 	slots []fieldSlot // by name: where an answer shows it
 	words stringTable
 	kinds []kindCount
+
+	changes  batches
+	replaces []replGroup
 }
 
 type kindCount struct {
 	kind      intel.Kind
 	open, all int
+	openBelow int // open records of lower segments that it replaces
 }
 
 // openSegment maps a segment and checks everything a look-up relies on but the
@@ -46,6 +54,7 @@ func openSegment(ctx context.Context, store blob.Store, ref SegmentRef, h hasher
 		return nil, fmt.Errorf("segment %s: %w", ref.Key, err)
 	}
 	s := &segment{key: ref.Key, data: data}
+	s.text = sync.OnceValues(s.openTerms)
 	runtime.AddCleanup(s, func(release func()) { release() }, release)
 	if _, ok := store.(blob.Mapper); ok {
 		adviseRandom(data)
@@ -75,13 +84,17 @@ func (s *segment) load(ref SegmentRef, h hasher) (err error) {
 		return err
 	}
 	s.checked = make([]atomic.Uint32, (len(s.sums)/8+31)/32)
-	adviseNeed(s.data, s.section(secAtOff).off)
-	for _, id := range []uint32{secSums, secNames, secWords, secStat, secAtOff, secAtHash, secHoff, secHash} {
+	tail := s.section(secAtOff)
+	if s.foot.format > 1 {
+		tail = s.section(secBatch)
+	}
+	adviseNeed(s.data, tail.off)
+	for _, id := range []uint32{secSums, secNames, secWords, secStat, secBatch, secRepl, secAtOff, secAtHash, secHoff, secHash} {
 		if err := s.checkSection(s.section(id)); err != nil {
 			return err
 		}
 	}
-	return s.loadTables()
+	return s.loadTables(ref)
 }
 
 // locate finds the sections and checks that their lengths fit the counts.
@@ -98,14 +111,17 @@ func (s *segment) locate() error {
 		id   uint32
 		size int
 		to   *rows
-	}{{secRoff, 4, &s.roff}, {secChg, 4, &s.chg}, {secAddr4, addr4Row, &s.addr4}, {secAddr6, addr6Row, &s.addr6}, {secCIDR, cidrRow, &s.cidr}} {
+	}{{secRoff, 4, &s.roff}, {secAddr4, addr4Row, &s.addr4}, {secAddr6, addr6Row, &s.addr6}, {secCIDR, cidrRow, &s.cidr}} {
 		sec := s.section(x.id)
 		if sec.len%x.size != 0 || sec.off+sec.len > s.covered {
 			return fmt.Errorf("%w: section %v has %d bytes at %d", ErrCorrupt, sec, sec.len, sec.off)
 		}
 		*x.to = rows{sec.off, x.size, sec.len / x.size}
 	}
-	if s.roff.n != n || s.chg.n != n || len(s.byHash.hash) != 8*n ||
+	if s.foot.format == 1 && s.section(secChg).len != 4*n {
+		return fmt.Errorf("%w: section %v has not %d rows", ErrCorrupt, s.section(secChg), n)
+	}
+	if s.roff.n != n || len(s.byHash.hash) != 8*n ||
 		!s.byHash.ok() || !s.byAddress.ok() || len(s.heap) > s.covered {
 		return fmt.Errorf("%w: the sections do not have %d rows", ErrCorrupt, n)
 	}
@@ -154,7 +170,7 @@ func (s *segment) checkSection(sec section) error {
 }
 
 // loadTables reads the small sections.
-func (s *segment) loadTables() error {
+func (s *segment) loadTables(ref SegmentRef) error {
 	names, ok := readTable(s.bytes(secNames))
 	words, ok2 := readTable(s.bytes(secWords))
 	if !ok || !ok2 {
@@ -165,7 +181,21 @@ func (s *segment) loadTables() error {
 		s.slots = append(s.slots, slotOf(n))
 	}
 	for row := s.bytes(secStat); len(row) >= statRow; row = row[statRow:] {
-		s.kinds = append(s.kinds, kindCount{intel.Kind(le.Uint32(row)), int(le.Uint32(row[4:])), int(le.Uint32(row[8:]))})
+		s.kinds = append(s.kinds, kindCount{intel.Kind(le.Uint32(row)), int(le.Uint32(row[4:])), int(le.Uint32(row[8:])), int(le.Uint32(row[12:]))})
+	}
+	s.changes = batches{s.bytes(secBatch)}
+	if !s.changes.ok(s.listings()) && s.foot.format > 1 {
+		return fmt.Errorf("%w: section batch", ErrCorrupt)
+	}
+	below := 0
+	for _, k := range s.kinds {
+		below += k.openBelow
+	}
+	if below != ref.ReplacesOpen {
+		return fmt.Errorf("%w: section stat: it replaces %d open records; its head says %d", ErrCorrupt, below, ref.ReplacesOpen)
+	}
+	if s.replaces, ok = readRepl(s.bytes(secRepl)); !ok {
+		return fmt.Errorf("%w: section repl", ErrCorrupt)
 	}
 	return nil
 }
@@ -227,6 +257,101 @@ func (s *segment) nth(i int) (record, error) {
 		return record{}, err
 	}
 	return s.record(le.Uint32(row))
+}
+
+// number returns the number of the record at heap offset ref*4.
+func (s *segment) number(ref uint32) (int, bool) {
+	lo, hi := 0, s.roff.n
+	for lo < hi {
+		mid := int(uint(lo+hi) / 2)
+		row, err := s.row(s.roff, mid)
+		if err != nil {
+			return 0, false
+		}
+		switch at := le.Uint32(row); {
+		case at == ref:
+			return mid, true
+		case at < ref:
+			lo = mid + 1
+		default:
+			hi = mid
+		}
+	}
+	return 0, false
+}
+
+// batches returns when the records changed; none for a segment of format 1.
+func (s *segment) batches() batches { return s.changes }
+
+// batches are the times at which a segment's records changed, upwards. The
+// records that changed at one time follow each other.
+type batches struct{ rows []byte }
+
+func (b batches) len() int { return len(b.rows) / batchRow }
+
+// at returns the i-th time (Unix ms) and the number of the first record that changed then.
+func (b batches) at(i int) (changed int64, first int) {
+	row := b.rows[i*batchRow:]
+	return int64(le.Uint64(row)), int(le.Uint32(row[8:]))
+}
+
+// closed returns how many of the records that changed at the i-th time are closed.
+func (b batches) closed(i int) int { return int(le.Uint32(b.rows[i*batchRow+12:])) }
+
+// changed returns when a record changed (Unix ms); 0 where the segment does not say.
+func (b batches) changed(rec int) int64 {
+	n := sort.Search(b.len(), func(i int) bool { _, first := b.at(i); return first > rec })
+	if n == 0 {
+		return 0
+	}
+	ms, _ := b.at(n - 1)
+	return ms
+}
+
+// ok says whether these can be the batches of n records.
+func (b batches) ok(n int) bool {
+	if len(b.rows)%batchRow != 0 || (n > 0) != (len(b.rows) > 0) {
+		return false
+	}
+	for i := range b.len() {
+		ms, first := b.at(i)
+		end := n
+		if i+1 < b.len() {
+			var next int64
+			if next, end = b.at(i + 1); next <= ms {
+				return false
+			}
+		}
+		if i == 0 && first != 0 || end <= first || end > n || b.closed(i) > end-first {
+			return false
+		}
+	}
+	return true
+}
+
+// terms returns the text index, opened on first use; nil where there is none
+// (format 1). Call it, and read the index, under guard.
+func (s *segment) terms() (*terms.Index, error) { return s.text() }
+
+func (s *segment) openTerms() (*terms.Index, error) {
+	post, fst := s.section(secPost), s.section(secFst)
+	if s.foot.format == 1 {
+		return nil, nil
+	}
+	if fst.off+fst.len > s.covered || post.off+post.len > s.covered || fst.len == 0 {
+		return nil, fmt.Errorf("segment %s: %w: no text index", s.key, ErrCorrupt)
+	}
+	if err := s.check(fst.off, fst.len); err != nil {
+		return nil, err
+	}
+	x, err := terms.Open(s.bytes(secPost), s.bytes(secFst), func(off, n int) error { return s.check(post.off+off, n) })
+	if err == nil && x.Docs() != s.listings() {
+		err = fmt.Errorf("it is of %d documents, not %d", x.Docs(), s.listings())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("segment %s: %w: text index: %w", s.key, ErrCorrupt, err)
+	}
+	return x, nil
 }
 
 // bad says that the record at a heap offset makes no sense.

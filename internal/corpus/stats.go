@@ -20,11 +20,14 @@ func (v *View) countIndicators() int {
 	// A fault cuts the count short; whoever looks such a value up is told.
 	_ = guard(v.segs, func() error {
 		var slots []uint64
-		for _, s := range v.segs {
+		for n, s := range v.segs {
 			if s.foot.open == s.foot.listings {
 				continue
 			}
 			for i := range s.roff.n {
+				if v.dead[n] != nil && v.dead[n].Contains(uint32(i)) {
+					continue
+				}
 				r, err := s.nth(i)
 				if err != nil || r.flags&flagOpen != 0 {
 					continue

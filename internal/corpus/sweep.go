@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,9 +15,9 @@ import (
 
 // Sweep deletes the segments that no head names and that were replaced longer
 // than grace ago, so that whoever read the head before still finds them. When a
-// segment was replaced is when the feed's next one was written; one that nothing
-// follows was never committed and counts from its own time. Times are those of
-// the store. A feed whose head cannot be read keeps everything.
+// segment was replaced is when the version of the head without it was written;
+// one that no head remembers was never committed and counts from its own time.
+// Times are those of the store. A feed whose head cannot be read keeps everything.
 func (c *Corpus) Sweep(ctx context.Context, now time.Time, grace time.Duration) error {
 	infos, err := c.store.List(ctx, segDir)
 	if err != nil {
@@ -42,14 +45,28 @@ func (c *Corpus) sweepFeed(ctx context.Context, feed string, infos []blob.Info, 
 	if err != nil {
 		return err
 	}
-	named := map[string]bool{}
+	current := map[string]bool{}
+	until := map[string]int64{}
 	if head != nil {
 		for _, ref := range head.Segments {
-			named[ref.Key] = true
+			current[ref.Name] = true
+		}
+		for _, f := range head.Former {
+			until[f.Name] = f.Until
 		}
 	}
 	for _, info := range infos {
-		if named[info.Key] || !replacedAt(info, infos).Before(before) {
+		name := path.Base(info.Key)
+		if current[name] {
+			continue
+		}
+		at := replacedAt(info, until[name], infos)
+		if at.IsZero() { // no later version wrote any: at the last one's time at the latest
+			if at, err = c.headTime(ctx, feed); err != nil {
+				return err
+			}
+		}
+		if !at.Before(before) {
 			continue
 		}
 		if err := c.store.Delete(ctx, info.Key); err != nil {
@@ -59,16 +76,40 @@ func (c *Corpus) sweepFeed(ctx context.Context, feed string, infos []blob.Info, 
 	return nil
 }
 
-// replacedAt is the time of the next younger segment, or the segment's own.
-func replacedAt(s blob.Info, all []blob.Info) time.Time {
-	var next time.Time
+// replacedAt is when the segment was replaced: when the segments of the first
+// version without it were written, or, where it had none, those of the next that
+// had; zero where none follows. A segment whose last version is not known counts from the time of the next
+// younger one, or from its own.
+func replacedAt(s blob.Info, until int64, all []blob.Info) time.Time {
+	var at time.Time
+	version := int64(math.MaxInt64)
 	for _, o := range all {
-		if o.Modified.After(s.Modified) && (next.IsZero() || o.Modified.Before(next)) {
-			next = o.Modified
+		v := versionOf(path.Base(o.Key))
+		switch {
+		case until == 0 && o.Modified.After(s.Modified) && (at.IsZero() || o.Modified.Before(at)):
+			at = o.Modified
+		case until != 0 && v >= until && (v < version || v == version && o.Modified.After(at)):
+			at, version = o.Modified, v
 		}
 	}
-	if next.IsZero() {
+	if at.IsZero() && until == 0 {
 		return s.Modified
 	}
-	return next
+	return at
+}
+
+// headTime is when the feed's head was written.
+func (c *Corpus) headTime(ctx context.Context, feed string) (time.Time, error) {
+	_, info, err := blob.Read(ctx, c.store, headDir+feed+headExt)
+	return info.Modified, err
+}
+
+// versionOf reads the version of the head that a segment was written for.
+func versionOf(name string) int64 {
+	digits, _, _ := strings.Cut(name, "-")
+	v, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return v
 }

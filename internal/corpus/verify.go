@@ -11,6 +11,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/elasticintel/elasticintel/internal/blob"
+	"github.com/elasticintel/elasticintel/internal/intel"
 )
 
 // Problem is one thing wrong with one object.
@@ -106,24 +107,15 @@ func (s *segment) damage(otherwise error) error {
 // rederive reads every record and compares what follows from them with the file.
 func (s *segment) rederive(ctx context.Context, h hasher) error {
 	w := newSegmentWriter(io.Discard, h)
+	w.foot.format = s.foot.format
 	w.begin(newVocabulary(s.names, s.words.strings()), s.listings())
-	var mem scratch
-	for i := range s.roff.n {
-		if i%4096 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		r, err := s.nth(i)
-		if err != nil {
-			return err
-		}
-		hist, packed, ok := r.history(mem.spans)
-		mem.spans = hist.spans
-		if !ok || r.off != w.out.size || !mem.unpack(s, &r, packed, true) {
-			return s.bad(r.off)
-		}
-		if err := w.put(r.kind, r.value, &hist, s.heap[r.off:r.off+r.size]); err != nil {
-			return err
-		}
+	defer w.discard()
+	w.repl = replacing{groups: s.replaces, open: map[intel.Kind]int{}} // that these are right is for the stack to check
+	for _, k := range s.kinds {
+		w.repl.open[k.kind] = k.openBelow
+	}
+	if err := s.rewrite(ctx, w); err != nil {
+		return err
 	}
 	if err := w.finish(); err != nil {
 		return err
@@ -137,6 +129,40 @@ func (s *segment) rederive(ctx context.Context, h hasher) error {
 	}
 	if w.foot.open != s.foot.open {
 		return fmt.Errorf("%w: %d open records, its footer says %d", ErrCorrupt, w.foot.open, s.foot.open)
+	}
+	return nil
+}
+
+// rewrite writes all records as they are and in the order in which they are,
+// which has to be the right one.
+func (s *segment) rewrite(ctx context.Context, w *segmentWriter) error {
+	var mem scratch
+	var last feeder
+	for i := range s.roff.n {
+		if i%4096 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		r, err := s.nth(i)
+		if err != nil {
+			return err
+		}
+		hist, packed, ok := r.history(mem.spans)
+		mem.spans = hist.spans
+		if !ok || r.off != w.out.size {
+			return s.bad(r.off)
+		}
+		t, ok := mem.take(s, &r, packed)
+		if !ok {
+			return s.bad(r.off)
+		}
+		this := feeder{rec: r, hist: history{changed: hist.changed}}
+		if i > 0 && s.foot.format > 1 && !last.before(&this) {
+			return fmt.Errorf("segment %s: %w: record at byte %d is out of order", s.key, ErrCorrupt, r.off)
+		}
+		last = this
+		if err := w.put(r.kind, &t, &hist, s.heap[r.off:r.off+r.size]); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/RoaringBitmap/roaring/v2"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
 )
@@ -21,7 +24,8 @@ var ErrTooMany = errors.New("too many listings")
 type feedState struct {
 	head   *Head
 	etag   string
-	segs   []*segment
+	segs   []*segment               // as in the head
+	dead   []*roaring.Bitmap        // of each of segs: numbers of the records that others replace; nil = none
 	sinces [8]atomic.Pointer[since] // a cache
 }
 
@@ -29,9 +33,10 @@ type feedState struct {
 // as long as it is in use.
 type View struct {
 	c     *Corpus
-	feeds []*feedState // by id
-	segs  []*segment   // numbered as in dir; by feed
-	owner []*feedState // of each of segs
+	feeds []*feedState      // by id
+	segs  []*segment        // numbered as in dir; by feed
+	owner []*feedState      // of each of segs
+	dead  []*roaring.Bitmap // of each of segs
 	dir   *directory
 	nets  *networks
 	netOf []*feedState // of each of nets.segs
@@ -45,23 +50,24 @@ type View struct {
 func (c *Corpus) newView(feeds []*feedState, old *View) (*View, error) {
 	v := &View{c: c, feeds: feeds}
 	var nets []*segment
+	var netDead []*roaring.Bitmap
 	for _, f := range feeds {
-		for _, s := range f.segs {
-			v.segs, v.owner = append(v.segs, s), append(v.owner, f)
+		for i, s := range f.segs {
+			v.segs, v.owner, v.dead = append(v.segs, s), append(v.owner, f), append(v.dead, f.dead[i])
 			if s.hasNetworks() {
-				nets, v.netOf = append(nets, s), append(v.netOf, f)
+				nets, v.netOf, netDead = append(nets, s), append(v.netOf, f), append(netDead, f.dead[i])
 			}
 		}
 	}
 	var err error
 	if old != nil && slices.Equal(v.segs, old.segs) {
 		v.dir = old.dir
-	} else if v.dir, err = buildDirectory(v.segs, c.opt.Workers); err != nil {
+	} else if v.dir, err = buildDirectory(v.segs, v.dead, c.opt.Workers); err != nil {
 		return nil, err
 	}
 	if old != nil && slices.Equal(nets, old.nets.segs) {
 		v.nets = old.nets
-	} else if v.nets, err = buildNetworks(nets); err != nil {
+	} else if v.nets, err = buildNetworks(nets, netDead); err != nil {
 		return nil, err
 	}
 	v.count()
@@ -72,14 +78,15 @@ func (v *View) count() {
 	v.indicators = sync.OnceValue(v.countIndicators)
 	v.stats = intel.Stats{Feeds: len(v.feeds), ByKind: map[string]int{}}
 	for _, s := range v.segs {
-		v.stats.Listings += s.foot.open
 		v.stats.Bytes += int64(len(s.data))
 		for _, k := range s.kinds {
-			if k.open > 0 {
-				v.stats.ByKind[k.kind.String()] += k.open
+			if n := k.open - k.openBelow; n != 0 {
+				v.stats.Listings += n
+				v.stats.ByKind[k.kind.String()] += n
 			}
 		}
 	}
+	maps.DeleteFunc(v.stats.ByKind, func(_ string, n int) bool { return n == 0 })
 }
 
 // Feeds returns the heads in view, by feed id. They must not be changed.

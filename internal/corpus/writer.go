@@ -3,7 +3,6 @@ package corpus
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -21,25 +20,24 @@ import (
 	"github.com/elasticintel/elasticintel/internal/intel"
 )
 
-// hashed is a hash and what it is of: a heap offset/4, or the place of an entry.
-type hashed struct {
-	hash uint64
-	ref  uint32
-}
-
-// segmentWriter writes one segment: add or copy every record, oldest change
-// first, between begin and finish. What it holds in memory is 32 bytes a record.
+// segmentWriter writes one segment: add or copy every record in the order of
+// the format between begin and finish. What it holds in memory is 32 bytes a
+// record and the text index.
 type segmentWriter struct {
 	out   sumWriter
 	hash  hasher
 	vocab *vocabulary
+	index *indexer // nil: the segment gets none
 
 	roff, chg   []uint32
+	batch       []byte   // rows
+	changed     int64    // of the last of them
 	addr4       []uint64 // address and heap offset/4
 	addr6, cidr []byte   // rows
 	byHash      []hashed
 	byAddress   []hashed
 	kinds       [256]kindCount
+	repl        replacing
 	foot        footer
 	later       func() // tests: writes sections that this version does not know
 
@@ -47,87 +45,113 @@ type segmentWriter struct {
 }
 
 func newSegmentWriter(w io.Writer, h hasher) *segmentWriter {
-	return &segmentWriter{out: sumWriter{w: w}, hash: h}
+	return &segmentWriter{out: sumWriter{w: w}, hash: h, foot: footer{format: segmentFormat}}
 }
 
-// begin prepares for about n records whose fields are packed by vocab. It comes first.
+// begin prepares for about n records whose fields are packed by vocab. It comes
+// first; finish or discard comes last.
 func (w *segmentWriter) begin(vocab *vocabulary, n int) {
-	w.vocab, w.roff, w.chg, w.byHash = vocab, make([]uint32, 0, n), make([]uint32, 0, n), make([]hashed, 0, n)
+	w.vocab, w.roff, w.byHash = vocab, make([]uint32, 0, n), make([]hashed, 0, n)
+	if w.foot.format > 1 {
+		w.index = newIndexer(n)
+	}
 }
 
-// add appends a record.
-func (w *segmentWriter) add(kind intel.Kind, value, original []byte, h *history, fields []byte) error {
-	w.rec, w.body = appendRecord(w.rec[:0], w.body, kind, value, original, h, fields)
-	return w.put(kind, value, h, w.rec)
+// discard abandons what was begun.
+func (w *segmentWriter) discard() {
+	if w.index != nil {
+		w.index.discard()
+	}
+}
+
+// add appends a record. fields are not to be changed until finish.
+func (w *segmentWriter) add(kind intel.Kind, t *texts, h *history) error {
+	w.fields = w.fields[:0]
+	if len(t.fields) > 0 {
+		w.fields = w.vocab.pack(w.fields, t.fields)
+	}
+	w.rec, w.body = appendRecord(w.rec[:0], w.body, kind, t.value, t.original, h, w.fields)
+	return w.put(kind, t, h, w.rec)
 }
 
 // put appends an encoded record and notes where it is found.
-func (w *segmentWriter) put(kind intel.Kind, value []byte, h *history, rec []byte) error {
+func (w *segmentWriter) put(kind intel.Kind, t *texts, h *history, rec []byte) error {
 	off := w.out.size
 	if off/4 > math.MaxUint32-maxRecord/4 || len(rec) > maxRecord {
-		return fmt.Errorf("%v %.80q: record of %d bytes at %d: at most %d and %d", kind, value, len(rec), off, maxRecord, uint64(4*math.MaxUint32))
+		return fmt.Errorf("%v %.80q: record of %d bytes at %d: at most %d and %d", kind, t.value, len(rec), off, maxRecord, uint64(4*math.MaxUint32))
 	}
 	ref := uint32(off / 4)
 	w.out.write(rec)
 	w.out.align(4)
+	if w.foot.format == 1 {
+		w.chg = append(w.chg, uint32(min(max(h.changed/1000, 0), math.MaxUint32)))
+	} else {
+		if len(w.batch) == 0 || h.changed != w.changed {
+			w.batch = le.AppendUint64(w.batch, uint64(h.changed))
+			w.batch = le.AppendUint64(w.batch, uint64(w.foot.listings))
+			w.changed = h.changed
+		}
+		w.index.add(kind, t.value, t.original, h, t.fields)
+	}
 	w.roff = append(w.roff, ref)
-	w.chg = append(w.chg, uint32(min(max(h.changed/1000, 0), math.MaxUint32)))
-	w.byHash = append(w.byHash, hashed{w.hash.sumBytes(kind, value), ref})
+	w.byHash = append(w.byHash, hashed{hash: w.hash.sum(kind, t.value), ref: ref})
 	k := &w.kinds[kind]
 	k.all++
 	w.foot.listings++
 	if h.isOpen() {
 		k.open++
 		w.foot.open++
+	} else if n := len(w.batch); n > 0 {
+		le.PutUint32(w.batch[n-4:], le.Uint32(w.batch[n-4:])+1)
 	}
-	w.place(kind, value, ref)
+	w.place(kind, t.value, ref)
 	return w.out.err
 }
 
 // place notes the address or network of a record.
-func (w *segmentWriter) place(kind intel.Kind, value []byte, ref uint32) {
-	switch kind {
-	case intel.IPv4, intel.IPv6, intel.IPPort:
-		a, ok := addressIn(kind, value)
-		if !ok {
-			return
-		}
-		if a.Is4() {
-			b := a.As4()
-			w.addr4 = append(w.addr4, uint64(binary.BigEndian.Uint32(b[:]))<<32|uint64(ref))
-		} else {
-			b := a.As16()
-			w.addr6 = le.AppendUint32(append(w.addr6, b[:]...), ref)
-		}
-		if kind == intel.IPPort {
-			var stack [48]byte
-			w.byAddress = append(w.byAddress, hashed{w.hash.sumBytes(addressOf, a.AppendTo(stack[:0])), ref})
-		}
-	case intel.CIDR:
-		if p, err := netip.ParsePrefix(string(value)); err == nil {
+func (w *segmentWriter) place(kind intel.Kind, value string, ref uint32) {
+	if kind == intel.CIDR {
+		if p, err := netip.ParsePrefix(value); err == nil {
 			w.cidr = le.AppendUint32(appendCIDR(w.cidr, p), ref)
 		}
+		return
+	}
+	if kind == intel.URL && w.foot.format == 1 {
+		return
+	}
+	a, ok := intel.Indicator{Kind: kind, Value: value}.Addr()
+	if !ok {
+		return
+	}
+	if a.Is4() {
+		b := a.As4()
+		w.addr4 = append(w.addr4, uint64(binary.BigEndian.Uint32(b[:]))<<32|uint64(ref))
+	} else {
+		b := a.As16()
+		w.addr6 = le.AppendUint32(append(w.addr6, b[:]...), ref)
+	}
+	if kind == intel.IPPort {
+		var stack [48]byte
+		w.byAddress = append(w.byAddress, hashed{hash: w.hash.sumBytes(addressOf, a.AppendTo(stack[:0])), ref: ref})
 	}
 }
 
 // finish writes everything behind the heap.
 func (w *segmentWriter) finish() error {
+	if w.index != nil {
+		w.index.end()
+	}
 	w.end(secHeap, 0)
 	if w.later != nil {
 		w.later()
 	}
 	w.section(secNames, appendTable(nil, w.vocab.names))
 	w.section(secWords, appendTable(nil, w.vocab.words))
-	var stat []byte
-	for k, c := range w.kinds {
-		if c.all > 0 {
-			stat = le.AppendUint32(le.AppendUint32(stat, uint32(k)), uint32(c.open))
-			stat = le.AppendUint32(le.AppendUint32(stat, uint32(c.all)), 0)
-		}
-	}
-	w.section(secStat, stat)
+	w.section(secStat, w.stat())
 	w.numbers(secRoff, w.roff)
-	w.numbers(secChg, w.chg)
+	if w.foot.format == 1 {
+		w.numbers(secChg, w.chg)
+	}
 	slices.Sort(w.addr4)
 	w.rows(secAddr4, addr4Row, len(w.addr4), func(b []byte, i int) {
 		binary.BigEndian.PutUint32(b, uint32(w.addr4[i]>>32))
@@ -135,12 +159,34 @@ func (w *segmentWriter) finish() error {
 	})
 	w.section(secAddr6, sortRows(w.addr6, addr6Row))
 	w.section(secCIDR, sortRows(w.cidr, cidrRow))
+	w.byAddress, w.byHash = sortHashed(w.byAddress, 0), sortHashed(w.byHash, w.repl.shardBits)
+	if w.index != nil {
+		post, fst, err := w.index.finish()
+		if err != nil {
+			return fmt.Errorf("text index: %w", err)
+		}
+		w.section(secPost, post)
+		w.section(secFst, fst)
+		w.section(secBatch, w.batch)
+		w.section(secRepl, w.repl.append(nil))
+	}
 	w.hashes(secAtHash, secAtOff, w.byAddress)
 	w.hashes(secHash, secHoff, w.byHash)
 	w.section(secSums, w.out.blockSums())
 	w.foot.seedCheck = w.hash.check()
 	w.out.write(w.foot.append(nil, w.out.size))
 	return w.out.err
+}
+
+// stat encodes the counts by kind.
+func (w *segmentWriter) stat() (b []byte) {
+	for k, c := range w.kinds {
+		if replaced := w.repl.open[intel.Kind(k)]; c.all > 0 || replaced > 0 {
+			b = le.AppendUint32(le.AppendUint32(b, uint32(k)), uint32(c.open))
+			b = le.AppendUint32(le.AppendUint32(b, uint32(c.all)), uint32(replaced))
+		}
+	}
+	return b
 }
 
 // section writes a whole section.
@@ -176,47 +222,10 @@ func (w *segmentWriter) numbers(id uint32, ns []uint32) {
 	w.rows(id, 4, len(ns), func(b []byte, i int) { le.PutUint32(b, ns[i]) })
 }
 
-// hashes writes a pair of sections, offsets first, sorted by hash.
+// hashes writes a pair of sections, offsets first, of what is sorted by hash.
 func (w *segmentWriter) hashes(idHash, idOff uint32, hs []hashed) {
-	hs = sortHashed(hs)
 	w.rows(idOff, 4, len(hs), func(b []byte, i int) { le.PutUint32(b, hs[i].ref) })
 	w.rows(idHash, 8, len(hs), func(b []byte, i int) { le.PutUint64(b, hs[i].hash) })
-}
-
-// sortHashed sorts by hash, equal ones by ref. Hashes are spread evenly: one
-// pass puts them into small buckets by their top bits, which are then sorted.
-// It may return other memory than hs.
-func sortHashed(hs []hashed) []hashed {
-	shift := uint(64)
-	for n := len(hs) / 8; n > 1; n /= 2 {
-		shift--
-	}
-	ends := make([]uint32, 1<<(64-shift))
-	for _, h := range hs {
-		ends[h.hash>>shift]++
-	}
-	sum := uint32(0)
-	for i, n := range ends {
-		ends[i] = sum
-		sum += n
-	}
-	out := make([]hashed, len(hs))
-	for _, h := range hs {
-		b := h.hash >> shift
-		out[ends[b]] = h
-		ends[b]++
-	}
-	start := uint32(0)
-	for _, end := range ends {
-		slices.SortFunc(out[start:end], func(a, b hashed) int {
-			if c := cmp.Compare(a.hash, b.hash); c != 0 {
-				return c
-			}
-			return cmp.Compare(a.ref, b.ref)
-		})
-		start = end
-	}
-	return out
 }
 
 // sortRows sorts rows of this size, as bytes.
@@ -320,7 +329,9 @@ func (c *Corpus) writeSegment(ctx context.Context, feed string, version int64, f
 		if err == nil {
 			err = errors.Join(w.out.close(), buf.Flush())
 		}
+		w.discard()
 		ref.Listings, ref.Open, ref.Bytes = w.foot.listings, w.foot.open, int64(w.out.size)
+		ref.Replaces, ref.ReplacesOpen = w.repl.counts()
 		ref.Sum = fmt.Sprintf("%016x", w.out.whole.Sum64())
 		pipe.CloseWithError(err) // nil: the end of the file
 		done <- err

@@ -160,7 +160,7 @@ func (a *attempt) commit(ctx context.Context, in *input, res *parse.Result) erro
 		a.run.Status, a.run.Reason = intel.RunUnchanged, join(a.run.Reason, "other bytes than in the last good run, but the same listings")
 	}
 	a.overtakes()
-	return a.swap(ctx, in, &corpus.Head{Info: info, Segments: m.Segments, LastGood: m.Now})
+	return a.swap(ctx, in, m.Next)
 }
 
 // swap completes next and makes it the feed's head, if that still is the one
