@@ -50,9 +50,10 @@ type Config struct {
 
 // Limits bound one request. Zero values mean the defaults.
 type Limits struct {
-	MaxBody int64  // bytes of a bulk body: default 256 MiB, some millions of values
-	Bulk    int    // bulk requests worked on at a time, more wait: default 32
-	TempDir string // where the values of a large body wait for their answers: default os.TempDir()
+	MaxBody int64         // bytes of a bulk body: default 256 MiB, some millions of values
+	Bulk    int           // bulk requests and streamed searches worked on at a time, more wait: default 32
+	TempDir string        // where the values of a large body wait for their answers: default os.TempDir()
+	Search  time.Duration // how long a page of a search may take, then it is partial: default 2 s
 }
 
 func (l Limits) withDefaults() Limits {
@@ -61,6 +62,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.Bulk <= 0 {
 		l.Bulk = 32
+	}
+	if l.Search <= 0 {
+		l.Search = 2 * time.Second
 	}
 	return l
 }
@@ -114,6 +118,10 @@ func newAPI(c Config) *api {
 			a.values.legacy = rt
 		case legacyPrefix + "{type}/{value}" + summarySuffix:
 			a.values.summary = rt
+		case legacyTextPath:
+			a.values.text = rt
+		case legacyTextPath + summarySuffix:
+			a.values.textSummary = rt
 		default:
 			a.mux.HandleFunc(rt.method+" "+rt.path, func(w http.ResponseWriter, r *http.Request) {
 				c := w.(*call)

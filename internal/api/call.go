@@ -91,7 +91,7 @@ func (c *call) unknown(name string) string {
 	if known := c.route.query; len(known) > 0 {
 		s += ", known here: " + strings.Join(known, ", ")
 	}
-	if strings.HasSuffix(c.route.path, "{value}") {
+	if strings.HasSuffix(c.route.path, "{value}") || c.route.path == legacyTextPath {
 		s += "; a ? that belongs to the value must be written %3F"
 	}
 	return s

@@ -21,6 +21,8 @@ type generator struct {
 	*rand.Rand
 	keys []string // Authorization headers, good and bad
 	tags []string // ETags seen
+
+	cursors []string // seen
 }
 
 func (g *generator) pick(from ...string) string { return from[g.IntN(len(from))] }
@@ -69,12 +71,38 @@ func (g *generator) escape(v string) string {
 
 func (g *generator) path(rt *route) string {
 	p := strings.NewReplacer("{value}", g.escape(g.value()), "{id}", g.often(g.pick("good", "busy"), "nope", g.escape(g.junk()+"x")),
+		"{text}", g.escape(g.often(g.pick("means a", "192.0.2.7", "evil", "nothing"), g.value(), g.query())),
 		"{type}", g.often(g.pick("ipaddress", "domain", "url"), "string", "URL", "x", "%2F")).Replace(rt.path)
 	p = g.often(p, p+"/", "/"+p, strings.ToUpper(p), strings.Replace(p, "/", "//", 1), p+"/..", strings.Replace(p, "v1", "v2", 1))
+	if g.IntN(8) > 0 && (rt.path == "/api/v1/search" || rt.path == "/api/v1/facets") {
+		return p + "?" + g.search(rt)
+	}
 	if g.IntN(3) == 0 {
 		p += "?" + g.pick("as_of", "fields", "limit", "x", "", "as%5fof") + g.often("=", "") + g.pick("2026-11-05", "2026-11-05T00:00:00Z", "2030-01-01", "summary", "full", "0", "5", "-1", "1e9", "", g.escape(g.junk())) + g.often("", "&fields=summary", "&limit=1", ";a=b")
 	}
 	return p
+}
+
+// query is a search that is mostly nearly right.
+func (g *generator) query() string {
+	return g.often(g.pick("*", "evil", "kind:url evil", "192.0.2.7", "feed:(a OR u)", "listed:false", "last_seen:<5d", "-tag:b"), "AND", "x:y", "p*", "(", g.value(), g.junk())
+}
+
+// search is the query string of a search.
+func (g *generator) search(rt *route) string {
+	q := url.Values{}
+	if g.IntN(20) > 0 {
+		q.Set("q", g.query())
+	}
+	for _, name := range rt.query {
+		if name == "q" || g.IntN(3) > 0 && name != "by" {
+			continue
+		}
+		good := map[string][]string{"by": {"feed", "kind,tag", "context.note"}, "facets": {"feed", "value,feed", "last_seen"}, "sort": {"value", "-changed", "confidence"},
+			"limit": {"1", "2", "5"}, "facet_limit": {"1", "10"}, "count": {"only"}, "as_of": {"2026-11-05", "2026-11-20"}, "cursor": append(g.cursors, "x")}[name]
+		q.Set(name, g.often(g.pick(good...), "0", "-1", "2000", "", "net", "2030-01-01", "x,feed", g.junk()))
+	}
+	return q.Encode()
 }
 
 func (g *generator) body() string {
@@ -114,7 +142,7 @@ func (g *generator) request(rt *route) string {
 		}
 	}
 	header("Authorization", g.keys...)
-	header("Accept", "", "", "", "*/*", typeJSON, typeNDJSON, "text/html", "text/plain", "application/json;q=0", "a/b;q=2, */*;q=0.1", ";;,,")
+	header("Accept", "", "", "", "*/*", typeJSON, typeNDJSON, typeCSV, "text/html", "text/plain", "application/json;q=0", "a/b;q=2, */*;q=0.1", ";;,,")
 	header("If-None-Match", append(g.tags, "", "", "", "*", `W/"x"`, `"`)...)
 	header("Sec-Fetch-Site", "", "", "", "", "", "", "same-origin", "cross-site", "none")
 	header("Origin", "", "", "", "", "", "", "null", "https://evil.example", "http://localhost:7331")
@@ -159,6 +187,9 @@ func TestContract_generatedRequests(t *testing.T) {
 			seen[a.status]++
 			if tag := a.header.Get("ETag"); tag != "" && len(g.tags) < 20 && !slices.Contains(g.tags, tag) {
 				g.tags = append(g.tags, tag)
+			}
+			if _, next, ok := strings.Cut(a.body, `"next":"`); ok && len(g.cursors) < 20 {
+				g.cursors = append(g.cursors, next[:strings.IndexByte(next, '"')])
 			}
 			if err := checkAnswer(f.api, r, a); err != nil || a.status >= 500 {
 				t.Errorf("request %d: status %d: %v\n%q\n%s", i, a.status, err, text, a.body)

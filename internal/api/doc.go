@@ -23,6 +23,15 @@
 // ends in /summary is asked for with that slash escaped (%2Fsummary): only a
 // plain /summary at the end of the path is the suffix.
 //
+// # Searches
+//
+// /api/v1/search answers with a page, made in at most Limits.Search and then
+// partial, or streams: a limit of 0 (everything) or above 1,000 is sent as it is
+// found, however long it takes, as long as the client reads. A listing is
+// a line with Accept: application/x-ndjson, a record with text/csv; there the
+// totals and the next cursor are headers (X-Total, X-Total-Is, X-Partial,
+// X-Next-Cursor), or trailers where the answer was streamed.
+//
 // # Metrics
 //
 // GET /metrics, Prometheus text exposition:
@@ -33,6 +42,7 @@
 //	ei_http_in_flight                                          requests being answered
 //	ei_auth_refused_total{reason}                              no_key, bad_key, role, host, origin
 //	ei_lookups_total{via,result}                               values looked up: via single or bulk; found, not_found or unusable
+//	ei_searches_total{what,result}                             searches: page, stream or count; complete or partial
 //	ei_bulk_bytes_total                                        bytes of bulk request bodies
 //	ei_listings, ei_indicators, ei_feeds, ei_segment_bytes     what the engine holds
 //	go_*, process_*                                            the process

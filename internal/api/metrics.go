@@ -9,12 +9,20 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
+	"github.com/elasticintel/elasticintel/internal/lookup"
 )
 
 // How a value came to be looked up, as metrics name it.
 const (
 	viaSingle = iota
 	viaBulk
+)
+
+// What was searched, as metrics name it.
+const (
+	searchPage     = iota // a page of listings
+	searchStreamed        // a whole result, or much of it
+	searchCount           // totals and facets
 )
 
 // meter counts what the API does, in a set of its own.
@@ -24,6 +32,7 @@ type meter struct {
 	bulk     *metrics.Counter
 	refused  map[string]*metrics.Counter // by Problem.Code
 	lookups  [2][3]*metrics.Counter      // via; found, not_found, unusable
+	searches [3][2]*metrics.Counter      // what; complete, partial
 	routes   map[*route]*routeMeter      // nil key: what no route took
 }
 
@@ -45,6 +54,11 @@ func newMeter(version string, routes []*route) *meter {
 	for via, name := range []string{viaSingle: "single", viaBulk: "bulk"} {
 		for i, result := range []string{"found", "not_found", "unusable"} {
 			m.lookups[via][i] = m.set.NewCounter(fmt.Sprintf("ei_lookups_total{via=%q,result=%q}", name, result))
+		}
+	}
+	for what, name := range []string{searchPage: "page", searchStreamed: "stream", searchCount: "count"} {
+		for i, result := range []string{"complete", "partial"} {
+			m.searches[what][i] = m.set.NewCounter(fmt.Sprintf("ei_searches_total{what=%q,result=%q}", name, result))
 		}
 	}
 	m.routes[nil] = m.newRoute("any", "other", []int{403, 404, 405, 421})
@@ -84,6 +98,15 @@ func (m *meter) looked(via int, a *intel.Answer) {
 		result = 0
 	}
 	m.lookups[via][result].Inc()
+}
+
+// searched counts a search.
+func (m *meter) searched(what int, f *lookup.Found) {
+	result := 0
+	if f.Partial {
+		result = 1
+	}
+	m.searches[what][result].Inc()
 }
 
 func (m *meter) refuse(p Problem) {

@@ -20,6 +20,8 @@ type Problem struct {
 	Detail   string `json:"detail"`   // what is wrong and what to do
 	Instance string `json:"instance"` // urn:elasticintel:request:ID, to be found in the server's log
 	Code     string `json:"code"`     // one word for programs
+
+	Column int `json:"column,omitempty"` // of a broken query: where, in characters, 1-based
 }
 
 // fault is an error in a request: what sort it is (an entry of problems), a code
@@ -28,6 +30,7 @@ type fault struct {
 	is     error
 	code   string
 	detail string
+	column int // of a broken query
 }
 
 func (f *fault) Error() string { return f.detail }
@@ -103,7 +106,7 @@ func problemOf(err error) (Problem, bool) {
 	p := Problem{Title: http.StatusText(k.status), Status: k.status, Code: k.code, Detail: err.Error()}
 	var f *fault
 	if errors.As(err, &f) {
-		p.Detail = f.detail
+		p.Detail, p.Column = f.detail, f.column
 		if f.code != "" {
 			p.Code = f.code
 		}

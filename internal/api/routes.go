@@ -15,6 +15,7 @@ const (
 	typeJSON    = "application/json"
 	typeNDJSON  = "application/x-ndjson"
 	typeText    = "text/plain"
+	typeCSV     = "text/csv"
 	typeProblem = "application/problem+json"
 )
 
@@ -36,6 +37,7 @@ func common() []int { return []int{200, 400, 406, 421, 500, 503} }
 // routes is the table of all routes.
 func routes() []*route {
 	jsonOnly, bulk := []string{typeJSON}, []string{typeJSON, typeNDJSON}
+	found, page := []string{typeJSON, typeNDJSON, typeCSV}, []string{"as_of", "limit", "cursor"}
 	asOf := []string{"as_of"}
 	full, one := []string{"as_of", "fields", "related"}, []string{"as_of", "fields", "related", "timeline"}
 	return []*route{
@@ -47,6 +49,10 @@ func routes() []*route {
 		{"POST", "/api/v1/feeds/{id}/run", auth.Editor, nil, jsonOnly, []int{403, 404, 409}, (*api).run},
 		{"GET", "/api/v1/stats", auth.Reader, nil, jsonOnly, []int{304}, (*api).stats},
 		{"GET", "/api/v1/openapi.json", auth.Reader, nil, jsonOnly, []int{304}, (*api).openapi},
+		{"GET", "/api/v1/search", auth.Reader, append([]string{"q", "sort", "facets", "facet_limit", "count"}, page...), found, []int{304}, (*api).search},
+		{"GET", "/api/v1/facets", auth.Reader, []string{"q", "by", "limit", "as_of"}, jsonOnly, []int{304}, (*api).facets},
+		{"GET", legacyTextPath, auth.Reader, page, jsonOnly, []int{304}, (*api).legacyText},
+		{"GET", legacyTextPath + summarySuffix, auth.Reader, asOf, jsonOnly, []int{304}, (*api).legacyTextSummary},
 		{"GET", "/iocs/search/{type}/{value}", auth.Reader, asOf, jsonOnly, []int{304, 404}, (*api).legacy},
 		{"GET", "/iocs/search/{type}/{value}/summary", auth.Reader, asOf, jsonOnly, []int{304, 404}, (*api).legacySummary},
 		{"GET", "/metrics", auth.Reader, nil, []string{typeText}, nil, (*api).exposition},
@@ -128,13 +134,15 @@ func notAllowed(c *call, allow []string) error {
 const (
 	indicatorPrefix = "/api/v1/indicators/"
 	legacyPrefix    = "/iocs/search/"
+	legacyTextPath  = legacyPrefix + legacyText + "/{text}"
+	legacyText      = "string" // the type whose value is a text to search for
 	summarySuffix   = "/summary"
 )
 
 // valueRoutes are the routes whose path ends in a value. The multiplexer, which
 // cuts a path at its slashes and cleans "//" away, would not get a URL whole, so
 // these are found by their prefix.
-type valueRoutes struct{ indicator, legacy, summary *route }
+type valueRoutes struct{ indicator, legacy, summary, text, textSummary *route }
 
 // find returns the route and what its path holds. ok is false where the path is
 // none of these; then the multiplexer decides.
@@ -152,9 +160,12 @@ func (v *valueRoutes) find(u *url.URL) (rt *route, kind, value string, ok bool) 
 		return nil, "", "", false
 	}
 	kind, rest, _ = strings.Cut(rest, "/")
-	rt = v.legacy
+	rt, summary := v.legacy, v.summary
+	if kind == legacyText {
+		rt, summary = v.text, v.textSummary
+	}
 	if cut, ok := strings.CutSuffix(rest, summarySuffix); ok && cut != "" {
-		rt, rest = v.summary, cut
+		rt, rest = summary, cut
 	}
 	value, ok = unescape(u, rest)
 	return rt, kind, value, ok && value != ""

@@ -15,6 +15,7 @@ import (
 func TestValueRoutes_findTheValueInThePath(t *testing.T) {
 	a := newFixture(t).api
 	const ind, search, short = "GET /api/v1/indicators/{value}", "GET /iocs/search/{type}/{value}", "GET /iocs/search/{type}/{value}/summary"
+	const text, textShort = "GET /iocs/search/string/{text}", "GET /iocs/search/string/{text}/summary"
 	for _, tt := range []struct{ target, route, value string }{
 		{"/api/v1/indicators/192.0.2.7", ind, "192.0.2.7"},
 		{"/api/v1/indicators/192.0.2.0/24", ind, "192.0.2.0/24"},
@@ -47,6 +48,11 @@ func TestValueRoutes_findTheValueInThePath(t *testing.T) {
 		{"/iocs/search/url/http://evil.example/a?x=1", search, "http://evil.example/a"}, // refused for its parameter later
 		{"/iocs/search/domain/summary", search, "summary"},
 		{"/iocs/search/url//summary", search, "/summary"},
+		{"/iocs/search/string/a%20b/c%3F", text, "a b/c?"},
+		{"/iocs/search/string/a/summary", textShort, "a"},
+		{"/iocs/search/string/a%2Fsummary", text, "a/summary"},
+		{"/iocs/search/string/", "/", ""},
+		{"/iocs/search/strings/a", search, "a"},
 		{"/iocs/search/domain/", "/", ""},
 		{"/iocs/search/domain", "/", ""},
 	} {
@@ -94,7 +100,14 @@ func FuzzValueRoutes(f *testing.F) {
 
 // fill puts good values into a route's pattern.
 func fill(rt *route) string {
-	return strings.NewReplacer("{value}", "192.0.2.7", "{id}", "good", "{type}", "ipaddress").Replace(rt.path)
+	p := strings.NewReplacer("{value}", "192.0.2.7", "{id}", "good", "{type}", "ipaddress", "{text}", "means%20a").Replace(rt.path)
+	switch rt.path {
+	case "/api/v1/search":
+		p += "?q=*"
+	case "/api/v1/facets":
+		p += "?q=*&by=feed"
+	}
+	return p
 }
 
 // Every route, called by every sort of caller before and after the first key.
@@ -218,7 +231,6 @@ func TestRoutes_methodsAndPaths(t *testing.T) {
 		"//api/v1/stats", "/api/v1/feeds/good/", "/api/v1/feeds/a/b/runs", "/iocs/search", "/iocs/search/ipaddress", "/favicon.ico", "/%2e%2e/etc/passwd", "//evil.example/", "/\\evil.example", "/metrics%2f"} {
 		f.want(f.get(path), 404, "not_found")
 	}
-	f.want(f.get("/iocs/search/string/abc"), 404, "not_found")
 	f.want(f.get("/iocs/search/hash/abc/summary"), 404, "not_found")
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/elasticintel/elasticintel/internal/feed"
 	"github.com/elasticintel/elasticintel/internal/intel"
 	"github.com/elasticintel/elasticintel/internal/lookup"
+	"github.com/elasticintel/elasticintel/internal/query"
 )
 
 // The schemas say of every JSON field of our structs that it exists, whether it
@@ -21,6 +22,7 @@ func TestDocument_schemasEqualTheStructs(t *testing.T) {
 		"Answer": intel.Answer{}, "Listing": intel.Listing{}, "Interval": intel.Interval{}, "Reason": intel.Reason{}, "AnswerError": intel.AnswerError{},
 		"Summary": lookup.Summary{}, "FeedView": feed.View{}, "FeedState": feed.ViewState{}, "Run": intel.Run{}, "Reject": intel.Reject{},
 		"Stats": intel.Stats{}, "Problem": Problem{}, "Hits": Hits{},
+		"SearchPage": lookup.SearchPage{}, "Found": lookup.Found{}, "Result": lookup.Result{}, "Facet": lookup.Facet{}, "FacetValue": query.FacetValue{},
 		"Related": intel.Related{}, "RelatedGroup": intel.RelatedGroup{}, "RelatedItem": intel.RelatedItem{}, "Moment": intel.Moment{},
 	} {
 		s, _, ok := openDoc().at("components", "schemas", name)
