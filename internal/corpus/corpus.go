@@ -32,6 +32,8 @@ type Corpus struct {
 	view  atomic.Pointer[View]
 	pool  sync.Pool // of *scratch
 
+	groupMem groupMemory
+
 	mu     sync.Mutex // held by Refresh
 	feeds  map[string]*followed
 	broken atomic.Pointer[map[string]error] // by feed, as of the last Refresh
