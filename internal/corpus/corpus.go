@@ -34,6 +34,9 @@ type Corpus struct {
 
 	groupMem groupMemory
 
+	limits  searchLimits
+	grouped grouping
+
 	mu     sync.Mutex // held by Refresh
 	feeds  map[string]*followed
 	broken atomic.Pointer[map[string]error] // by feed, as of the last Refresh
@@ -66,7 +69,7 @@ func openWith(ctx context.Context, store blob.Store, o Options, h hasher) (*Corp
 	if o.Small == 0 {
 		o.Small = 10_000
 	}
-	c := &Corpus{store: store, opt: o, hash: h, feeds: map[string]*followed{}}
+	c := &Corpus{store: store, opt: o, hash: h, feeds: map[string]*followed{}, limits: defaultSearchLimits()}
 	empty, err := c.newView(nil, nil)
 	if err != nil {
 		return nil, err

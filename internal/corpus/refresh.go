@@ -78,7 +78,7 @@ func (c *Corpus) Refresh(ctx context.Context) (changed bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
-	return c.show(next)
+	return c.show(ctx, next)
 }
 
 func sameInfo(a, b blob.Info) bool {
@@ -86,7 +86,7 @@ func sameInfo(a, b blob.Info) bool {
 }
 
 // show makes what was followed the current view. c.mu is held.
-func (c *Corpus) show(next map[string]*followed) (changed bool, err error) {
+func (c *Corpus) show(ctx context.Context, next map[string]*followed) (changed bool, err error) {
 	var feeds []*feedState
 	broken := map[string]error{}
 	for _, id := range slices.Sorted(maps.Keys(next)) {
@@ -107,6 +107,8 @@ func (c *Corpus) show(next map[string]*followed) (changed bool, err error) {
 		}
 		c.view.Store(v)
 		changed = true
+	} else {
+		old.regrouped(ctx)
 	}
 	c.feeds = next
 	return changed, c.Err()

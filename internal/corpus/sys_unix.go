@@ -19,3 +19,10 @@ func adviseNeed(data []byte, from int) {
 		_ = unix.Madvise(data[from:], unix.MADV_WILLNEED)
 	}
 }
+
+// adviseNormal takes adviseRandom back.
+func adviseNormal(data []byte) {
+	if len(data) > 0 {
+		_ = unix.Madvise(data, unix.MADV_NORMAL)
+	}
+}

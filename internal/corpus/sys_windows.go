@@ -4,3 +4,5 @@ package corpus
 func adviseRandom([]byte) {}
 
 func adviseNeed([]byte, int) {}
+
+func adviseNormal([]byte) {}

@@ -43,6 +43,7 @@ type View struct {
 	stats intel.Stats  // without Indicators
 
 	indicators func() int // counts them once
+	shelving   shelving   // for searches
 }
 
 // newView derives a view from the feeds, reusing the tables of old where what
