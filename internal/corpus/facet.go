@@ -141,7 +141,7 @@ func (t *tallyOf) byValue(h *hits) {
 		return true
 	})
 	if err != nil {
-		t.r.fail(h.u.broken(err))
+		t.r.fail(err)
 	}
 }
 

@@ -3,7 +3,6 @@ package corpus
 import (
 	"context"
 	"errors"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -30,27 +29,22 @@ func (c *Corpus) Search(ctx context.Context, s query.Search, emit func(*intel.Li
 // Search hands the listings that match to emit, in order, and counts the rest
 // (lookup.Engine). Whatever it takes, it sees this view. An error that names a
 // segment says that the answer is not known, since something cannot be read.
-func (v *View) Search(ctx context.Context, s query.Search, emit func(*intel.Listing) error) (page query.Page, err error) {
-	defer catchFault(&err, v.segs, debug.SetPanicOnFault(true))
+func (v *View) Search(ctx context.Context, s query.Search, emit func(*intel.Listing) error) (query.Page, error) {
 	r := searching{v: v, ctx: ctx, s: &s, emit: emit, query: query.Normal(s.Query)}
 	if s.Budget > 0 {
 		r.deadline = time.Now().Add(s.Budget)
 	}
 	r.find = finder{v: v, ctx: ctx, asOf: !s.AsOf.IsZero(), at: s.AsOf.UnixMilli(), mem: v.c.scratch()}
-	if r.over(v.shelf()); errors.As(r.err, new(*groupError)) {
-		r.over(newShelf(v, nil)) // a group is derived: the segments know it all
+	err := r.over(v.shelf())
+	if errors.Is(err, ErrCorrupt) && !r.begun && len(r.shelf.files) > len(v.segs) {
+		err = r.over(newShelf(v, nil)) // it may be a group, without which there is all the same
 	}
 	v.c.pool.Put(r.find.mem)
-	if r.err == nil {
-		r.err = ctx.Err()
+	if err == nil {
+		err = ctx.Err()
 	}
-	return r.page, r.err
+	return r.page, err
 }
-
-// groupError is an error of a group's index, before anything was emitted.
-type groupError struct{ error }
-
-func (e *groupError) Unwrap() error { return e.error }
 
 // searching is one search under way.
 type searching struct {
@@ -63,6 +57,7 @@ type searching struct {
 	cut      bool       // the budget is used up
 
 	shelf *shelf
+	begun bool // something was emitted
 	find  finder
 	hits  []hits // by unit
 	page  query.Page
@@ -94,8 +89,12 @@ func (r *searching) late() bool {
 func (r *searching) stopped() bool { return r.err != nil || r.late() }
 
 // over searches what is on the shelf.
-func (r *searching) over(sh *shelf) {
+func (r *searching) over(sh *shelf) error {
 	r.shelf, r.hits, r.page, r.err = sh, nil, query.Page{Exact: true}, nil
+	return guard(sh.files, func() error { r.all(); return r.err })
+}
+
+func (r *searching) all() {
 	r.evaluate()
 	if r.err != nil {
 		return
@@ -130,7 +129,7 @@ func (r *searching) evaluate() {
 		}
 		x, err := u.index()
 		if err != nil {
-			r.fail(u.broken(err))
+			r.fail(err)
 			return
 		}
 		e := &evaluator{r: r, u: u, x: x}
@@ -139,7 +138,7 @@ func (r *searching) evaluate() {
 			found = e.begun(found)
 		}
 		if found = found.outside(u.dead); e.err != nil {
-			r.fail(u.broken(e.err))
+			r.fail(e.err)
 			return
 		}
 		if r.cut {
@@ -158,6 +157,16 @@ func (e *evaluator) begun(s set) set {
 	}
 	to := time.UnixMilli(e.r.find.at + 1)
 	return s.within(e.times(keyFirst, query.Date{To: to}))
+}
+
+// hand emits a listing.
+func (r *searching) hand(l *intel.Listing) bool {
+	r.begun = true
+	err := r.emit(l)
+	if err != nil {
+		r.fail(err)
+	}
+	return err == nil
 }
 
 func (r *searching) uncertain() (n int) {

@@ -87,6 +87,9 @@ func (w *searchWorld) step(t testing.TB) {
 		}
 	}
 	mustRun(t, w.Corpus, searchFeeds[w.rnd.IntN(len(searchFeeds))], w.now, entries...)
+	if w.rnd.IntN(2) == 0 {
+		regroup(t, w.Corpus)
+	}
 }
 
 // listings are all there are, read one by one.

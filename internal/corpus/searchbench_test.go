@@ -112,4 +112,13 @@ func benchSearch(b *testing.B, c *Corpus, text func() string, facet query.Field)
 	b.ReportMetric(100*float64(inexact)/float64(b.N+len(nodes)), "%inexact")
 }
 
-func regroup(b testing.TB, c *Corpus) {}
+// regroup groups what can be grouped and has searches use it.
+func regroup(t testing.TB, c *Corpus) {
+	t.Helper()
+	if _, err := c.Regroup(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -8,9 +8,6 @@ import (
 	"github.com/elasticintel/elasticintel/internal/blob"
 )
 
-// groupDir is where the objects of groups are.
-const groupDir = "groups/"
-
 // shelving makes a view's shelf when it is first searched, and anew when there
 // are other groups. Look-ups have no use for it.
 type shelving struct {
@@ -33,7 +30,7 @@ func (v *View) shelf() *shelf {
 // groups opens what groups there are for a view. Without them searches take longer
 // and find the same, so that trouble with them is none.
 func (c *Corpus) groups(ctx context.Context, v *View) (groups []*group, listed []string) {
-	infos, err := c.store.List(ctx, groupDir)
+	infos, err := c.store.List(ctx, groupStore)
 	if err != nil || len(infos) == 0 {
 		return nil, nil
 	}
@@ -71,7 +68,7 @@ func (v *View) regrouped(ctx context.Context) {
 	if !made {
 		return
 	}
-	infos, err := v.c.store.List(ctx, groupDir)
+	infos, err := v.c.store.List(ctx, groupStore)
 	if err != nil || slices.Equal(objectKeys(infos), listed) {
 		return
 	}

@@ -76,8 +76,7 @@ func (r *searching) giveSorted() {
 		if !ok {
 			continue
 		}
-		if err := r.emit(&l); err != nil {
-			r.fail(err)
+		if !r.hand(&l) {
 			return
 		}
 	}

@@ -17,15 +17,6 @@ type unit struct {
 	members []member                     // those in view, by base
 	docs    uint32                       // documents, of members that are not in view too
 	dead    *roaring.Bitmap              // documents that are not in view or were replaced; nil = none
-	group   bool
-}
-
-// broken marks an error of the unit's index if there are others to ask instead.
-func (u *unit) broken(err error) error {
-	if u.group {
-		return &groupError{err}
-	}
-	return err
 }
 
 // member is a segment in a unit.
@@ -38,20 +29,14 @@ type member struct {
 // shelf is what searches of a view read: every current segment in one unit.
 type shelf struct {
 	units []*unit
-	place []inUnit // of each of View.segs
+	files []*segment // whose bytes searches read: the view's segments and the groups
 	feeds *feedTexts
-}
-
-// inUnit is where a segment's documents are.
-type inUnit struct {
-	unit int
-	base uint32
 }
 
 // newShelf arranges the view's segments. Those in a group are searched through
 // it, the others by themselves.
 func newShelf(v *View, groups []*group) *shelf {
-	sh := &shelf{place: make([]inUnit, len(v.segs)), feeds: newFeedTexts(v.feeds)}
+	sh := &shelf{feeds: newFeedTexts(v.feeds), files: slices.Clone(v.segs)}
 	number := make(map[string]int, len(v.segs))
 	for i, s := range v.segs {
 		number[s.key] = i
@@ -59,7 +44,7 @@ func newShelf(v *View, groups []*group) *shelf {
 	taken := make([]bool, len(v.segs))
 	feedOf := v.feedNumbers()
 	for _, g := range groups {
-		u := &unit{index: g.index, group: true}
+		u := &unit{index: g.index}
 		for _, m := range g.members {
 			n := uint32(m.docs)
 			u.docs = max(u.docs, m.base+n)
@@ -72,6 +57,7 @@ func newShelf(v *View, groups []*group) *shelf {
 			sh.put(v, u, member{i, feedOf[i], m.base, n})
 		}
 		if len(u.members) > 0 {
+			sh.files = append(sh.files, g.file)
 			sh.add(u)
 		}
 	}
@@ -94,9 +80,6 @@ func (sh *shelf) put(v *View, u *unit, m member) {
 
 func (sh *shelf) add(u *unit) {
 	slices.SortFunc(u.members, func(a, b member) int { return cmp.Compare(a.base, b.base) })
-	for _, m := range u.members {
-		sh.place[m.seg] = inUnit{len(sh.units), m.base}
-	}
 	sh.units = append(sh.units, u)
 }
 

@@ -250,8 +250,7 @@ func (r *searching) give() {
 		if !ok {
 			continue
 		}
-		if err := r.emit(&l); err != nil {
-			r.fail(err)
+		if !r.hand(&l) {
 			return
 		}
 		n++
