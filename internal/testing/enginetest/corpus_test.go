@@ -48,6 +48,12 @@ func openMem(now func() time.Time) (Loader, error) {
 	return openEmbedded(crashtest.NewMem(), corpus.Options{Now: now, Workers: 1})
 }
 
+// openTiny opens one whose feeds are cut into many shards, and changes written as
+// deltas whenever they can be.
+func openTiny(now func() time.Time) (Loader, error) {
+	return openEmbedded(crashtest.NewMem(), corpus.Options{Now: now, Workers: 1, ShardSize: 20, Small: 1})
+}
+
 func (e *embedded) reopen(ctx context.Context) (err error) {
 	for _, c := range []**corpus.Corpus{&e.writer, &e.reader} {
 		if *c, err = corpus.Open(ctx, e.store, e.options); err != nil {
@@ -104,11 +110,7 @@ func (e *embedded) Load(ctx context.Context, info intel.FeedInfo, at time.Time, 
 	if m.Damage != nil {
 		return m.Damage
 	}
-	h := &corpus.Head{Feed: info.ID, Version: 1, Info: info, Segments: m.Segments, LastGood: m.Now}
-	if prev != nil {
-		h.Version = prev.Version + 1
-	}
-	if _, err := c.Commit(ctx, h, etag); err != nil {
+	if _, err := c.Commit(ctx, m.Next, etag); err != nil {
 		return err
 	}
 	return e.refresh(ctx)
@@ -181,5 +183,6 @@ func canSearch(t *testing.T) {
 // TestCorpusConforms holds the embedded engine against the suite.
 func TestCorpusConforms(t *testing.T) {
 	canSearch(t)
-	Run(t, openMem)
+	t.Run("plain", func(t *testing.T) { Run(t, openMem) })
+	t.Run("tiny", func(t *testing.T) { Run(t, openTiny) })
 }

@@ -104,7 +104,7 @@ func (r *runner) loadBroken(b Breaker, l *Load) error {
 	}
 	without := r.same(before)
 	if without == nil && is.Equal(before.LastGood(l.Info.ID)) {
-		r.model.feeds = before.feeds
+		r.model.feeds, r.model.last = before.feeds, nil
 		return nil
 	}
 	return fmt.Errorf("after a fault (%v) neither the state before nor the one behind:\nbefore: %w\nbehind: %w", failed, without, with)

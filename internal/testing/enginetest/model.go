@@ -2,7 +2,6 @@ package enginetest
 
 import (
 	"context"
-	"iter"
 	"maps"
 	"slices"
 	"sync"
@@ -50,8 +49,10 @@ type Breaker interface {
 type Model struct {
 	now func() time.Time
 
-	mu    sync.Mutex
-	feeds map[string]*modelFeed
+	mu              sync.Mutex
+	feeds           map[string]*modelFeed
+	last            []intel.Listing // all of them as of lastNow and lastAt; nil where something changed
+	lastNow, lastAt time.Time
 }
 
 // modelFeed is all that one feed ever said.
@@ -112,6 +113,7 @@ func toTime(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 func (m *Model) Load(ctx context.Context, info intel.FeedInfo, at time.Time, entries []intel.Entry) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.last = nil
 	f := m.feeds[info.ID]
 	if f == nil || f.info.Snapshot != "" && info.Snapshot == "" { // starter data gives way to the feed itself
 		f = &modelFeed{all: map[intel.Indicator]*modelRecord{}}
@@ -214,6 +216,7 @@ func (r *modelRecord) absent(now int64, f *modelFeed) {
 func (m *Model) Purge(_ context.Context, feed string, before time.Time) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.last = nil
 	if f := m.feeds[feed]; f != nil {
 		maps.DeleteFunc(f.all, func(_ intel.Indicator, r *modelRecord) bool { return r.last().to < before.UnixMilli() })
 	}
@@ -263,23 +266,24 @@ func (m *Model) Search(ctx context.Context, s query.Search, emit func(*intel.Lis
 	if err := ctx.Err(); err != nil {
 		return query.Page{}, err
 	}
-	m.mu.Lock()
-	all := slices.Collect(m.listings(s.AsOf))
-	m.mu.Unlock()
-	return lookuptest.Run(slices.Values(all), s, emit)
+	return lookuptest.Run(slices.Values(m.listings(s.AsOf)), s, emit)
 }
 
-// listings yields everything as it stood at the instant at; zero: now.
-func (m *Model) listings(at time.Time) iter.Seq[intel.Listing] {
-	return func(yield func(intel.Listing) bool) {
+// listings is everything as it stood at the instant at; zero: now.
+func (m *Model) listings(at time.Time) []intel.Listing {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if now := m.now(); m.last == nil || !now.Equal(m.lastNow) || !at.Equal(m.lastAt) {
+		m.last, m.lastNow, m.lastAt = []intel.Listing{}, now, at
 		for _, f := range m.feeds {
 			for i, r := range f.all {
-				if l, ok := m.listing(f, i, r, at); ok && !yield(l) {
-					return
+				if l, ok := m.listing(f, i, r, at); ok {
+					m.last = append(m.last, l)
 				}
 			}
 		}
 	}
+	return m.last
 }
 
 // Stats implements lookup.Engine. As everywhere, what is counted is what was
