@@ -21,6 +21,7 @@ type Options struct {
 	MaxMembers int              // most listings inside a network in one answer; default 100,000
 	ShardSize  int              // records of a feed from which on it is cut into more shards; default 500,000
 	Small      int              // shards up to this size are written whole when something changes; default 10,000
+	Live       time.Duration    // closed listings that did not change for so long go to the history; default 30 days, < 0 never
 }
 
 // Corpus is one store's listings, open for look-ups and for merging. It is safe
@@ -68,6 +69,9 @@ func openWith(ctx context.Context, store blob.Store, o Options, h hasher) (*Corp
 	}
 	if o.Small == 0 {
 		o.Small = 10_000
+	}
+	if o.Live == 0 {
+		o.Live = 30 * 24 * time.Hour
 	}
 	c := &Corpus{store: store, opt: o, hash: h, feeds: map[string]*followed{}, limits: defaultSearchLimits()}
 	empty, err := c.newView(nil, nil)

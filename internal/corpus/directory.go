@@ -44,19 +44,19 @@ const (
 
 func (of hashOf) fingerprint(h uint64) uint64 { return max(h&0x7fff, 1) | uint64(of) }
 
-// source is a segment's share of the directory.
-type source struct {
+// share is a segment's share of the directory.
+type share struct {
 	keyed
 	seg  int
 	of   hashOf
 	dead bitset // heap offsets/4 of records that are left out
 }
 
-func sources(segs []*segment, dead []bitset) (out []source, total int) {
+func sources(segs []*segment, dead []bitset) (out []share, total int) {
 	for i, s := range segs {
-		out = append(out, source{s.byHash, i, ofValue, dead[i]})
+		out = append(out, share{s.byHash, i, ofValue, dead[i]})
 		if s.byAddress.len() > 0 {
-			out = append(out, source{s.byAddress, i, ofAddress, dead[i]})
+			out = append(out, share{s.byAddress, i, ofAddress, dead[i]})
 		}
 		total += s.byHash.len() + s.byAddress.len()
 	}
@@ -159,7 +159,7 @@ func (d *directory) bounds(hash []byte, parts int) []uint32 {
 // fill inserts every segment's share of partition p, in segment order, and
 // returns how many different hashes there were. scratch is memory to use: the
 // whole hash of each slot, for slots that are taken.
-func (d *directory) fill(p int, from []source, bounds [][]uint32, scratch *[]uint64) (distinct int) {
+func (d *directory) fill(p int, from []share, bounds [][]uint32, scratch *[]uint64) (distinct int) {
 	slots := d.slots[d.start[p]:d.start[p+1]]
 	*scratch = slices.Grow((*scratch)[:0], len(slots))[:len(slots)]
 	full := (*scratch)[:len(slots)]

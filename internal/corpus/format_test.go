@@ -254,7 +254,7 @@ func TestSegmentOfAnotherStore(t *testing.T) {
 // one feed and between feeds, in look-ups and in merges.
 func TestCollidingValues(t *testing.T) {
 	store := newMemStore(t)
-	c := openMasked(t, store, 0, time.Now)
+	c := openMasked(t, store, 0, Options{})
 	a, b := feedInfo("a", intel.Snapshot), feedInfo("b", intel.Snapshot)
 	mustRun(t, c, a, day(0), entry(t, "192.0.2.1", "n", "1"), entry(t, "192.0.2.2", "n", "2"), entry(t, "192.0.2.1:80"))
 	mustRun(t, c, b, day(0), entry(t, "192.0.2.2", "n", "3"), entry(t, "example.org"))
@@ -279,7 +279,7 @@ func TestCollidingValues(t *testing.T) {
 		t.Errorf("%+v", m.Change)
 	}
 	// One pair that collides among values that do not: a hash that only a test can forge.
-	d := openMasked(t, newMemStore(t), 1<<63, time.Now)
+	d := openMasked(t, newMemStore(t), 1<<63, Options{})
 	mustRun(t, d, a, day(0), benchEntries(500, func(i int) uint64 { return uint64(i) })...)
 	m = mustRun(t, d, a, day(1), benchEntries(500, func(i int) uint64 { return uint64(i + 250) })...)
 	if m.Change.Updated != 0 || m.Change.New != m.Change.Removed || m.Change.Open != m.Segments[0].Open {

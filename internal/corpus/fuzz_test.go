@@ -85,7 +85,7 @@ func tryEverything(t *testing.T, store *memStore, ref SegmentRef, data []byte, h
 		ref.Listings, ref.Open = int(le.Uint32(foot[32:])), int(le.Uint32(foot[36:]))
 	}
 	bad := store.damaged(ref.Key, data)
-	_ = verifySegment(context.Background(), bad, h, ref)
+	_, _ = verifySegment(context.Background(), bad, h, ref)
 	s, err := openSegment(context.Background(), bad, ref, h)
 	if err != nil {
 		return

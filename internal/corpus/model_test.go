@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"reflect"
@@ -24,9 +25,10 @@ type model struct {
 }
 
 type modelFeed struct {
-	info intel.FeedInfo
-	runs []modelRun
-	all  map[intel.Indicator]netip.Prefix // what it ever listed; the network or address, if it is one
+	info   intel.FeedInfo
+	forgot map[intel.Indicator]int // so many runs are forgotten of what was purged
+	runs   []modelRun
+	all    map[intel.Indicator]netip.Prefix // what it ever listed; the network or address, if it is one
 }
 
 type modelRun struct {
@@ -37,7 +39,7 @@ type modelRun struct {
 func (m *model) run(info intel.FeedInfo, now time.Time, entries []intel.Entry) {
 	f := m.feeds[info.ID]
 	if f == nil {
-		f = &modelFeed{all: map[intel.Indicator]netip.Prefix{}}
+		f = &modelFeed{all: map[intel.Indicator]netip.Prefix{}, forgot: map[intel.Indicator]int{}}
 		m.feeds[info.ID] = f
 	}
 	f.info = info
@@ -71,7 +73,7 @@ func (f *modelFeed) listing(i intel.Indicator, at, now int64) (intel.Listing, bo
 	lastHad, ttl := int64(0), time.Duration(f.info.TTL).Milliseconds()
 	keeps := f.info.Presence == intel.Append || f.info.Presence == intel.Rolling && ttl > 0
 	missed := false // a run since lastHad did not have it
-	for _, r := range f.runs {
+	for _, r := range f.runs[f.forgot[i]:] {
 		e, has := r.list[i]
 		isOpen := len(ivs) > 0 && ivs[len(ivs)-1][1] < 0
 		if isOpen && !has {
@@ -134,6 +136,42 @@ func (f *modelFeed) listing(i intel.Indicator, at, now int64) (intel.Listing, bo
 		l.Intervals = append(l.Intervals, x)
 	}
 	return l, true
+}
+
+// state says whether i is open as of the last run, and when that changed, or
+// what the feed says of it.
+func (f *modelFeed) state(i intel.Indicator) (isOpen bool, changed int64) {
+	var last intel.Entry
+	lastHad, ttl := int64(0), time.Duration(f.info.TTL).Milliseconds()
+	keeps := f.info.Presence == intel.Append || f.info.Presence == intel.Rolling && ttl > 0
+	missed := false
+	for _, r := range f.runs[f.forgot[i]:] {
+		e, has := r.list[i]
+		aged := isOpen && (missed || !has) && keeps && ttl > 0 && lastHad+ttl <= r.at
+		switch {
+		case has && (!isOpen || missed || !reflect.DeepEqual(e.Fields, last.Fields) || e.Original != last.Original),
+			!has && isOpen && (!missed || aged):
+			changed = r.at
+		}
+		if has {
+			isOpen, missed, last, lastHad = true, false, e, r.at
+		} else if isOpen {
+			missed, isOpen = true, keeps && !aged
+		}
+	}
+	return isOpen, changed
+}
+
+// purge forgets what is closed and did not change since.
+func (f *modelFeed) purge(before int64) (n int) {
+	for i := range f.all {
+		isOpen, changed := f.state(i)
+		if changed > 0 && !isOpen && changed < before {
+			f.forgot[i] = len(f.runs)
+			n++
+		}
+	}
+	return n
 }
 
 // find answers a question by looking at everything.
@@ -242,28 +280,32 @@ func randomEntries(r *rand.Rand, all []intel.Indicator, share float64) (out []in
 }
 
 func TestAgainstModel(t *testing.T) {
-	seeds, steps := 4, 300
+	seeds, steps := 8, 120
 	if soak() {
 		seeds, steps = 60, 2000
 	}
 	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			mask := ^uint64(0)
+			mask, o := ^uint64(0), Options{Workers: 2}
 			if seed%2 == 1 {
-				mask = 7 // hashes that collide all the time
+				mask = 7<<61 | 7 // hashes that collide all the time
 			}
-			againstModel(t, uint64(seed), steps, mask)
+			if seed%4 >= 2 { // many shards, deltas and history segments
+				o.ShardSize, o.Small, o.Live = 20+30*seed%100, 1+seed%20, 60*time.Hour
+			}
+			againstModel(t, uint64(seed), steps, mask, o)
 		})
 	}
 }
 
-func againstModel(t *testing.T, seed uint64, steps int, mask uint64) {
+func againstModel(t *testing.T, seed uint64, steps int, mask uint64, o Options) {
 	r := rand.New(rand.NewPCG(seed, 1))
 	store := newMemStore(t)
 	now := t0
-	c := openMasked(t, store, mask, func() time.Time { return now })
-	reader := openMasked(t, store, mask, func() time.Time { return now })
+	o.Now = func() time.Time { return now }
+	c := openMasked(t, store, mask, o)
+	reader := openMasked(t, store, mask, o)
 	m := &model{feeds: map[string]*modelFeed{}}
 	infos := []intel.FeedInfo{feedInfo("a-snapshot", intel.Snapshot), feedInfo("b-rolling", intel.Rolling), feedInfo("c-append", intel.Append),
 		feedInfo("d-rolling-ttl", intel.Rolling), feedInfo("e-append-ttl", intel.Append), feedInfo("f-empty", intel.Snapshot)}
@@ -271,6 +313,7 @@ func againstModel(t *testing.T, seed uint64, steps int, mask uint64) {
 	infos[4].TTL = intel.Duration(30 * time.Hour)
 	all := universe(t)
 	asked := 0
+	var had SegmentRef // whether there were shards, deltas and history
 	for step := range steps {
 		now = now.Add(time.Duration(r.IntN(24*3600*1000)) * time.Millisecond)
 		info := infos[r.IntN(len(infos))]
@@ -287,11 +330,20 @@ func againstModel(t *testing.T, seed uint64, steps int, mask uint64) {
 			t.Fatal(err)
 		}
 		m.run(info, at, entries)
+		if r.IntN(3) == 0 {
+			tidyModel(t, r, m, c, now)
+		}
 		if _, err := reader.Refresh(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		for _, h := range reader.View().Feeds() {
+			for _, ref := range h.Segments {
+				had.Shard = max(had.Shard, ref.Shard)
+				had.Delta, had.History = had.Delta || ref.Delta, had.History || ref.History
+			}
+		}
 		if r.IntN(10) == 0 {
-			reader = openMasked(t, store, mask, func() time.Time { return now })
+			reader = openMasked(t, store, mask, o)
 		}
 		if r.IntN(5) == 0 {
 			if err := c.Sweep(t.Context(), time.Now(), 0); err != nil {
@@ -318,10 +370,42 @@ func againstModel(t *testing.T, seed uint64, steps int, mask uint64) {
 		}
 	}
 	checkStats(t, m, reader, now.UnixMilli())
-	if mask == ^uint64(0) {
-		noProblems(t, store)
+	for _, h := range reader.View().Feeds() {
+		for _, p := range verifyFeed(t.Context(), store, c.hash, h.Feed) {
+			t.Errorf("verify: %+v", p)
+		}
+	}
+	if tiny := o.ShardSize > 0; tiny != had.Delta || tiny != had.History || tiny != (had.Shard > 0) {
+		t.Errorf("not what was to be tested: %+v", had)
 	}
 	t.Logf("%d runs, %d questions", steps, asked)
+}
+
+// tidyModel folds a feed, and purges it now and then.
+func tidyModel(t *testing.T, r *rand.Rand, m *model, c *Corpus, now time.Time) {
+	t.Helper()
+	ids := slices.Sorted(maps.Keys(m.feeds))
+	id := ids[r.IntN(len(ids))]
+	if _, err := c.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	needs := c.NeedsFold(id, FoldOptions{Now: now})
+	changed, err := c.Fold(t.Context(), id, FoldOptions{Now: now})
+	if err != nil || changed != needs {
+		t.Fatalf("fold %s: %v %v, needed %v", id, changed, err, needs)
+	}
+	for turn := 0; changed; turn++ { // first other shards, then what is in them
+		if changed, err = c.Fold(t.Context(), id, FoldOptions{Now: now}); err != nil || changed && turn == 2 {
+			t.Fatalf("fold %s again: %v %v", id, changed, err)
+		}
+	}
+	if r.IntN(3) == 0 {
+		before := now.Add(-time.Duration(r.IntN(2000)) * time.Hour)
+		n, err := c.Purge(t.Context(), id, before)
+		if want := m.feeds[id].purge(before.UnixMilli()); err != nil || n != want {
+			t.Fatalf("purge %s before %v: %d %v, want %d", id, before, n, err, want)
+		}
+	}
 }
 
 // checkStats compares counts; open ones only where no time to live passes.
@@ -354,14 +438,14 @@ func checkStats(t *testing.T, m *model, c *Corpus, now int64) {
 }
 
 // openMasked opens a store with hashes narrowed by mask.
-func openMasked(t testing.TB, store blob.Store, mask uint64, now func() time.Time) *Corpus {
+func openMasked(t testing.TB, store blob.Store, mask uint64, o Options) *Corpus {
 	t.Helper()
 	h, err := readStore(context.Background(), store)
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.mask = mask
-	c, err := openWith(context.Background(), store, Options{Now: now, Workers: 2}, h)
+	c, err := openWith(context.Background(), store, o, h)
 	if err != nil {
 		t.Fatal(err)
 	}

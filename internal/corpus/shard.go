@@ -64,6 +64,19 @@ func (c *Corpus) openStacks(ctx context.Context, head *Head) ([]*stack, error) {
 	return out, nil
 }
 
+// stacks returns the shards of a feed in view.
+func (f *feedState) stacks() []*stack {
+	out := make([]*stack, 1<<f.head.shardBits())
+	for i := range out {
+		out[i] = &stack{shard: i}
+	}
+	for i, ref := range f.head.Segments {
+		st := out[ref.Shard]
+		st.refs, st.segs, st.dead = append(st.refs, ref), append(st.segs, f.segs[i]), append(st.dead, f.dead[i])
+	}
+	return out
+}
+
 func (st *stack) open(ctx context.Context, c *Corpus, state *feedState) error {
 	for i := len(st.refs) - 1; i >= 0; i-- {
 		s := state.segment(st.refs[i].Key)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
 	"strings"
 
 	"github.com/cespare/xxhash/v2"
@@ -22,7 +21,7 @@ type Problem struct {
 
 // Verify reads store.json, every head and every segment that a head names, and
 // reports what is wrong with them: checksums, and that every section says what
-// the records say. Segments that no head names are leftovers of replaced or
+// the records say, and the segments of a feed of each other. Segments that no head names are leftovers of replaced or
 // killed runs and no problem. It may run while others write. Its error is for a
 // store that cannot be read at all.
 func Verify(ctx context.Context, store blob.Store, report func(Problem)) error {
@@ -63,10 +62,15 @@ func verifyFeed(ctx context.Context, store blob.Store, h hasher, id string) (pro
 		} else if err != nil {
 			return []Problem{{headDir + id + headExt, err.Error()}}
 		}
+		segs := make([]*segment, 0, len(head.Segments))
 		for _, ref := range head.Segments {
-			if err := verifySegment(ctx, store, h, ref); err != nil {
+			s, err := verifySegment(ctx, store, h, ref)
+			if segs = append(segs, s); err != nil {
 				problems = append(problems, Problem{ref.Key, err.Error()})
 			}
+		}
+		if len(problems) == 0 {
+			problems = verifyStacks(head, segs, h)
 		}
 		if len(problems) == 0 {
 			return nil
@@ -80,13 +84,12 @@ func verifyFeed(ctx context.Context, store blob.Store, h hasher, id string) (pro
 
 // verifySegment checks a segment against its reference and, by writing it once
 // more to nowhere, every derived section against the records.
-func verifySegment(ctx context.Context, store blob.Store, h hasher, ref SegmentRef) error {
+func verifySegment(ctx context.Context, store blob.Store, h hasher, ref SegmentRef) (*segment, error) {
 	s, err := openSegment(ctx, store, ref, h)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer runtime.KeepAlive(s)
-	return guard([]*segment{s}, func() error {
+	return s, guard([]*segment{s}, func() error {
 		if sum := fmt.Sprintf("%016x", xxhash.Sum64(s.data)); sum != ref.Sum {
 			return s.damage(fmt.Errorf("%w: checksum of the whole is %s, its head says %s", ErrCorrupt, sum, ref.Sum))
 		}
