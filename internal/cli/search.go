@@ -49,7 +49,7 @@ Exit code: 0, also where nothing is found; 2 where the query is broken, 5 where 
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		var e *failure
 		if errors.As(flagError(cmd, err), &e) && e.hint == "" {
-			e.hint = "A query that begins with - needs -- in front of it, or NOT in place of the -."
+			e.hint = "Put the query into quotes; one that begins with - needs -- in front of it, or NOT in place of the -."
 		}
 		return e
 	})

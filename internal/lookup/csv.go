@@ -29,7 +29,7 @@ func csvTime(t *time.Time) string {
 	if t == nil || t.IsZero() {
 		return ""
 	}
-	return t.UTC().Format(time.RFC3339)
+	return t.UTC().Format(time.RFC3339Nano)
 }
 
 // csvIntervals writes intervals as ISO 8601 does, with an open end for what is
