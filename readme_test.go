@@ -33,13 +33,18 @@ type step struct {
 	want    []string
 }
 
-func TestREADMETour(t *testing.T) {
+func TestREADMETour(t *testing.T) { tour(t, "README.md") }
+
+// The commands of docs/search.md are executed in the same way.
+func TestSearchGuide(t *testing.T) { tour(t, "docs/search.md") }
+
+func tour(t *testing.T, file string) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the tour is written for a POSIX shell")
 	}
-	steps := readTour(t, "README.md")
+	steps := readTour(t, file)
 	if len(steps) < 10 {
-		t.Fatalf("found only %d commands in README.md; the console blocks are not read", len(steps))
+		t.Fatalf("found only %d commands in %s; the console blocks are not read", len(steps), file)
 	}
 	bin := filepath.Join(t.TempDir(), "elasticintel")
 	if out, err := exec.Command("go", "build", "-o", bin, "./cmd/elasticintel").CombinedOutput(); err != nil {
@@ -54,7 +59,7 @@ func TestREADMETour(t *testing.T) {
 		}
 		got := sh.run(t, cmd)
 		if !matches(s.want, got) {
-			t.Errorf("README.md:%d: $ %s\nprints\n%s\nbut README.md says\n%s", s.line, s.command, strings.Join(got, "\n"), strings.Join(s.want, "\n"))
+			t.Errorf("%s:%d: $ %s\nprints\n%s\nbut it says\n%s", file, s.line, s.command, strings.Join(got, "\n"), strings.Join(s.want, "\n"))
 		}
 	}
 }
