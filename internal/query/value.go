@@ -84,7 +84,7 @@ func (p *parser) special(f fieldInfo, w word, at int) (Node, *Error) {
 	case classNet:
 		prefix, reason := network(w.text)
 		if reason != "" {
-			return nil, p.fail(w.at, quote(w.text)+", which is "+reason, "an address or a network such as 203.0.113.0/24", "")
+			return nil, p.fail(w.at, quote(w.text), "an address or a network such as 203.0.113.0/24", reason)
 		}
 		return Net{pos, prefix}, nil
 	case classListed:
