@@ -212,8 +212,8 @@ func (b *Builder) invert() []uint32 {
 // order returns the numbers of the keys that documents have, in the order of the keys.
 func (b *Builder) order() []uint32 {
 	keys := make([]sortKey, 0, len(b.ends))
-	for id, u := range b.uses {
-		if u.docs > 0 {
+	for id := range b.uses {
+		if b.uses[id].docs > 0 { // only this: invert writes the rest meanwhile
 			keys = append(keys, sortKey{id: uint32(id)})
 		}
 	}
