@@ -28,6 +28,7 @@ also in a JSON file (--config). Exit codes: 0 done or nothing found, 1 something
 		Example: `  elasticintel serve                                  # pull feeds and answer on http://127.0.0.1:7331
   elasticintel lookup 'hxxp://bad[.]example/x' 192.0.2.1
   elasticintel lookup -o ndjson - < values.txt
+  elasticintel search 'phishing kind:domain last_seen:<7d'
   elasticintel feeds status`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
