@@ -36,7 +36,11 @@ func (k *ranking) Len() int           { return len(k.docs) }
 func (k *ranking) Less(i, j int) bool { return k.sort.Compare(k.docs[i].at, k.docs[j].at) > 0 }
 func (k *ranking) Swap(i, j int)      { k.docs[i], k.docs[j] = k.docs[j], k.docs[i] }
 func (k *ranking) Push(x any)         { k.docs = append(k.docs, x.(ranked)) }
-func (k *ranking) Pop() any           { panic("not used") }
+func (k *ranking) Pop() any {
+	last := k.docs[len(k.docs)-1]
+	k.docs = k.docs[:len(k.docs)-1]
+	return last
+}
 
 // giveSorted emits the page of an order that is not kept: it reads all that
 // matches and keeps the first.
