@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,6 +39,9 @@ type Config struct {
 	// what is not needed any more; called once before the first run and then
 	// every hour.
 	Housekeep func(ctx context.Context, first bool) error
+	// Tidy does what can wait until after the runs of feeds, in the background;
+	// nil where there is nothing to be done.
+	Tidy func(ctx context.Context, feeds ...string) error
 	// Say tells people what happens; OnRun tells the end of each run and when
 	// the feed is due next (zero: not at all).
 	Say   func(format string, a ...any)
@@ -66,11 +71,12 @@ type App struct {
 	loops  sync.WaitGroup
 	failed chan error   // the HTTP server's end, if it was not asked for
 	ready  atomic.Value // error or nil inside a readiness
+	untidy untidy
 }
 
 // New puts the parts together and starts nothing.
 func New(cfg Config) *App {
-	a := &App{cfg: cfg, feeds: NewFeeds(cfg.Feeds), failed: make(chan error, 1)}
+	a := &App{cfg: cfg, feeds: NewFeeds(cfg.Feeds), failed: make(chan error, 1), untidy: newUntidy()}
 	a.setReady(errors.New("starting"))
 	a.sched = schedule.New(schedule.Config{
 		Source: a.feeds, Runner: cfg.Feeds.Runner, Parallel: cfg.Parallel, Now: cfg.Feeds.Now, Log: cfg.Log, OnRun: a.onRun,
@@ -102,6 +108,7 @@ func (a *App) Start() {
 	a.feeds.settingsMoved(a.ctx) // what the first runs go by
 	a.loops.Go(a.work)
 	a.loops.Go(a.watch)
+	a.loops.Go(a.tidy)
 }
 
 // Failed gives the error that ended the HTTP server unasked.
@@ -152,6 +159,7 @@ func (a *App) work() {
 	}
 	a.refresh()
 	a.setReady(nil)
+	a.untidy.add(slices.Collect(maps.Keys(a.cfg.Feeds.Engine.Held()))...)
 	if a.cfg.Offline {
 		<-a.ctx.Done()
 		return
@@ -203,6 +211,9 @@ func (a *App) housekeep(first bool) {
 	if err := a.cfg.Housekeep(a.ctx, first); err != nil && a.ctx.Err() == nil {
 		a.cfg.Log.Error("housekeeping failed", "error", err)
 	}
+	if !first {
+		a.untidy.add(slices.Collect(maps.Keys(a.cfg.Feeds.Engine.Held()))...)
+	}
 	if err := a.cfg.Keys.Flush(a.ctx); err != nil && a.ctx.Err() == nil {
 		a.cfg.Log.Warn("last use of keys not written", "error", err)
 	}
@@ -220,6 +231,7 @@ func (a *App) trigger(ctx context.Context, job feed.Job) (intel.Run, error) {
 func (a *App) onRun(r intel.Run) {
 	if r.Status == intel.RunOK {
 		a.refresh()
+		a.untidy.add(r.Feed)
 	}
 	next, _ := a.feeds.Next(context.WithoutCancel(a.ctx), r.Feed)
 	a.cfg.OnRun(r, next)

@@ -46,7 +46,7 @@ Exit code: 0 done or unchanged, 4 not reachable, 5 where a run was held back or 
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "run every feed that is enabled")
 	cmd.Flags().StringVar(&file, "file", "", "read this file instead of downloading")
-	p.cfg.Bind(cmd.Flags(), "parallel", "keep-raw")
+	p.cfg.Bind(cmd.Flags(), "parallel", "keep-raw", "keep-history")
 	return cmd
 }
 
@@ -73,7 +73,28 @@ func (p *program) ingest(ctx context.Context, ids []string, file string) error {
 	if err != nil {
 		return err
 	}
+	p.tidy(ctx, x, runs)
 	return outcome(runs)
+}
+
+// tidy does what can wait until after the runs that changed something. What
+// cannot be done now is done after another run.
+func (p *program) tidy(ctx context.Context, x *parts, runs []intel.Run) {
+	var ids []string
+	for i := range runs {
+		if runs[i].Status == intel.RunOK {
+			ids = append(ids, runs[i].Feed)
+		}
+	}
+	if len(ids) == 0 {
+		return
+	}
+	if _, err := x.folder.Corpus.Refresh(ctx); err != nil {
+		p.log.WarnContext(ctx, "data cannot be read", "error", err)
+	}
+	if err := x.runner.Tidy(ctx, ids...); err != nil && ctx.Err() == nil {
+		p.talk.say("Tidying up: %v", err)
+	}
 }
 
 // jobs makes the jobs of the feeds named; of all enabled ones where none is.

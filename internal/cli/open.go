@@ -85,7 +85,7 @@ func (p *program) newRunner(f *local.Folder, secrets *local.Secrets) *ingest.Run
 	tmp := filepath.Join(f.Root, ".tmp")
 	return ingest.New(ingest.Config{
 		Store: f.Store, Corpus: f.Corpus, Fetch: p.newFetcher(tmp), Secret: secrets.Get, Now: p.now, Log: p.log,
-		KeepRaw: time.Duration(p.cfg.KeepRaw), TempDir: tmp,
+		KeepRaw: time.Duration(p.cfg.KeepRaw), KeepHistory: time.Duration(p.cfg.KeepHist), TempDir: tmp,
 	})
 }
 

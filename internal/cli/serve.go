@@ -33,7 +33,7 @@ It listens on this machine only. For other machines make a key first (elasticint
 		Args: args(0, 0, "nothing"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.serve(cmd.Context()) },
 	}
-	p.cfg.Bind(cmd.Flags(), "listen", "parallel", "keep-raw", "grace", "offline")
+	p.cfg.Bind(cmd.Flags(), "listen", "parallel", "keep-raw", "keep-history", "grace", "offline")
 	return cmd
 }
 
@@ -95,6 +95,7 @@ func (p *program) appConfig(x *parts, keys *auth.Keys, ln net.Listener) app.Conf
 	c := app.Config{
 		Listener: ln, Feeds: f, Keys: keys, Parallel: p.cfg.Parallel, Offline: p.cfg.Offline, Version: versionText(), Log: p.log,
 		Reload: x.catalogue.Reload, Say: p.talk.say,
+		Tidy:      x.runner.Tidy,
 		Housekeep: func(ctx context.Context, first bool) error { return p.housekeep(ctx, x, first) },
 	}
 	if p.cfg.Feeds == "" {

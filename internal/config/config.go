@@ -27,6 +27,7 @@ type Config struct {
 	Listen   string            // HOST:PORT of the server; no HOST = 127.0.0.1
 	Parallel int               // feed runs at a time
 	KeepRaw  intel.Duration    // how long raw downloads are kept
+	KeepHist intel.Duration    // how long closed listings are kept; 0 for ever
 	Grace    intel.Duration    // how long replaced segments stay for readers that still use them
 	Offline  bool              // serve only: answer, but pull nothing
 	Secrets  map[string]Secret // feed secrets from EI_SECRET_<NAME>, by NAME as written there
@@ -73,6 +74,7 @@ func (c *Config) settings() []setting {
 		{"listen", "", "address to serve on; without a host it is 127.0.0.1, port 0 picks a free one", &c.Listen},
 		{"parallel", "", "feed runs at a time", &c.Parallel},
 		{"keep-raw", "", "how long raw downloads are kept, such as 90d; 0 keeps them for ever", &c.KeepRaw},
+		{"keep-history", "", "how long listings that ended are kept after their last change, such as 730d; 0 keeps them for ever", &c.KeepHist},
 		{"grace", "", "how long replaced segments stay for readers that still use them", &c.Grace},
 		{"offline", "", "answer from the data folder and pull no feed", &c.Offline},
 	}

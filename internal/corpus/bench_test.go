@@ -93,8 +93,8 @@ func benchCorpus(b testing.TB, store blob.Store, listings, feeds int) uint64 {
 	return distinct
 }
 
-func BenchmarkMergeFirst500k(b *testing.B) {
-	const n = 500_000
+func BenchmarkMergeFirst1M(b *testing.B) {
+	const n = 1_000_000
 	entries := benchEntries(n, func(i int) uint64 { return uint64(i) })
 	c := openCorpus(b, newStore(b), Options{})
 	info := feedInfo("big", intel.Snapshot)
@@ -108,7 +108,10 @@ func BenchmarkMergeFirst500k(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		bytes = m.Segments[0].Bytes
+		bytes = 0
+		for _, r := range m.Segments {
+			bytes += r.Bytes
+		}
 	}
 	b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "listings/s")
 	b.ReportMetric(float64(bytes)/n, "disk-B/listing")
@@ -139,27 +142,51 @@ func watchHeap() func() uint64 {
 	return func() uint64 { close(stop); <-done; return peak }
 }
 
-func BenchmarkMergeUnchanged500k(b *testing.B) { benchSecond(b, 0) }
-func BenchmarkMergeTenth500k(b *testing.B)     { benchSecond(b, 50_000) }
-
-// benchSecond merges a second run in which this many entries are others.
-func benchSecond(b *testing.B, others int) {
-	const n = 500_000
-	c := openCorpus(b, newStore(b), Options{})
+// BenchmarkMerge1M merges second runs of a feed of a million listings: the same,
+// and one with 3 % new, 3 % gone and 7 % changed.
+func BenchmarkMerge1M(b *testing.B) {
+	const n = 1_000_000
 	info := feedInfo("big", intel.Snapshot)
-	mustRun(b, c, info, t0, benchEntries(n, func(i int) uint64 { return uint64(i) })...)
-	entries := benchEntries(n, func(i int) uint64 { return uint64(i + others) })
-	h, _, err := c.Head(b.Context(), "big")
-	if err != nil {
-		b.Fatal(err)
-	}
-	for b.Loop() {
-		m, err := c.Merge(b.Context(), h, entries, MergeOptions{Feed: "big", Info: info, Now: day(1)})
-		if err != nil || m.Changed != (others > 0) {
-			b.Fatal(m, err)
+	first := benchEntries(n, func(i int) uint64 { return uint64(i) })
+	changed := benchEntries(n, func(i int) uint64 { return uint64(i + n*3/100) })
+	for i := range changed {
+		if mix(uint64(i))%100 < 7 {
+			changed[i].Fields = intel.Fields{{Name: "description", Values: []string{"changed"}}}
 		}
 	}
-	b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "listings/s")
+	for _, x := range []struct {
+		name    string
+		entries []intel.Entry
+		changed bool
+	}{{"Unchanged", first, false}, {"Tenth", changed, true}} {
+		b.Run(x.name, func(b *testing.B) {
+			store := newStore(b)
+			c := openCorpus(b, store, Options{})
+			mustRun(b, c, info, t0, first...)
+			h, _, err := c.Head(b.Context(), "big")
+			if err != nil {
+				b.Fatal(err)
+			}
+			runtime.GC()
+			watch := watchHeap()
+			bytes := int64(0)
+			for b.Loop() {
+				m, err := c.Merge(b.Context(), h, x.entries, MergeOptions{Feed: "big", Info: info, Now: day(1)})
+				if err != nil || m.Changed != x.changed {
+					b.Fatal(m, err)
+				}
+				bytes = 0
+				for _, r := range m.Segments {
+					if r.Delta {
+						bytes += r.Bytes
+					}
+				}
+			}
+			b.ReportMetric(float64(watch())/1e6, "extra-heap-MB")
+			b.ReportMetric(float64(bytes)/1e6, "MB-written")
+			b.ReportMetric(b.Elapsed().Seconds()*1000/float64(b.N), "ms/run")
+		})
+	}
 }
 
 // BenchmarkCorpus1M measures one corpus of a million listings in 40 feeds.

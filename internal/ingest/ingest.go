@@ -48,8 +48,10 @@ type Config struct {
 	Now     func() time.Time                 // default time.Now
 	Log     *slog.Logger                     // default: discard
 	KeepRaw time.Duration                    // raw bytes older than this are deleted; 0 keeps them for ever
-	TempDir string                           // for spooled input; default os.TempDir()
-	Rand    io.Reader                        // for run ids; default crypto/rand
+	// KeepHistory is how long closed listings are kept after their last change; 0 keeps them for ever.
+	KeepHistory time.Duration
+	TempDir     string    // for spooled input; default os.TempDir()
+	Rand        io.Reader // for run ids; default crypto/rand
 }
 
 // Runner runs feeds and keeps their ledger. It is safe for concurrent use, and
@@ -119,6 +121,7 @@ type attempt struct {
 	secrets   []string      // never to be written anywhere
 	wait      time.Duration // the publisher's Retry-After
 	archived  bool          // new raw bytes are stored
+	tidied    int           // so often the head was tidied meanwhile
 	committed bool          // the head is written: the run must reach the ledger
 }
 

@@ -26,9 +26,9 @@ func (a *attempt) pull(ctx context.Context) error {
 	a.progress("fetch", in.bytes, in.bytes)
 	switch {
 	case in.notModified:
-		return a.unchanged(ctx, in, "the publisher says that nothing has changed (304)")
+		return a.untilCommitted(func() error { return a.unchanged(ctx, in, "the publisher says that nothing has changed (304)") })
 	case a.sameContent(in):
-		return a.unchanged(ctx, in, "the same bytes as in the last good run")
+		return a.untilCommitted(func() error { return a.unchanged(ctx, in, "the same bytes as in the last good run") })
 	case a.st.Quarantined == "" && a.st.QuarantinedSHA == in.sha256:
 		return a.ignored(ctx)
 	}
@@ -134,6 +134,10 @@ func join(a, b string) string {
 
 // commit merges what the run lists and makes it current.
 func (a *attempt) commit(ctx context.Context, in *input, res *parse.Result) error {
+	return a.untilCommitted(func() error { return a.merge(ctx, in, res) })
+}
+
+func (a *attempt) merge(ctx context.Context, in *input, res *parse.Result) error {
 	a.progress("store", 0, int64(len(res.Entries)))
 	info, now := a.def.Info(), a.run.Started
 	if a.job.Snapshot != "" {
@@ -176,6 +180,8 @@ func (a *attempt) swap(ctx context.Context, in *input, next *corpus.Head) error 
 	next.Run = a.run
 	_, err := a.cfg.Corpus.Commit(ctx, next, a.etag)
 	switch {
+	case errors.Is(err, blob.ErrConflict) && a.overtaken(ctx):
+		return errTidied
 	case errors.Is(err, blob.ErrConflict):
 		a.run.Status, a.run.Code = intel.RunSuperseded, "superseded"
 		a.run.Reason = "another process finished a run of this feed first"

@@ -39,7 +39,7 @@ func Child(ctx context.Context, dir, mutant string, scripts []Script, next []int
 	if mutant != "" {
 		store = &Behind{Store: d, Prefix: mutant, Delay: mutants[mutant].delay}
 	}
-	c, err := corpus.Open(ctx, store, corpus.Options{})
+	c, err := corpus.Open(ctx, store, manySegments())
 	if err != nil {
 		return err
 	}
@@ -56,6 +56,9 @@ func Child(ctx context.Context, dir, mutant string, scripts []Script, next []int
 			}
 			fmt.Fprintf(out, "ack %s %d %s %s\n", s.Feed, next[i], run.ID, run.Status)
 			next[i]++
+			if err := r.Tidy(ctx, s.Feed); err != nil {
+				return err
+			}
 		}
 		if next[0]%7 == 0 { // what a server does beside
 			if _, err := c.Refresh(ctx); err != nil {
@@ -66,6 +69,12 @@ func Child(ctx context.Context, dir, mutant string, scripts []Script, next []int
 			}
 		}
 	}
+}
+
+// manySegments are limits so small that shards are cut, deltas folded and old
+// listings moved all the time.
+func manySegments() corpus.Options {
+	return corpus.Options{ShardSize: 400, Small: 10, Live: 100 * time.Millisecond}
 }
 
 // ReadAcks takes over what a child printed. A last line that was cut off is no

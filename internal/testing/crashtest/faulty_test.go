@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/elasticintel/elasticintel/internal/blob"
 	"github.com/elasticintel/elasticintel/internal/corpus"
@@ -47,7 +48,9 @@ func steps(t *testing.T, store *Faulty, s Script, acks *Acks) {
 	t.Helper()
 	var r *ingest.Runner
 	open := func() error {
-		c, err := corpus.Open(t.Context(), store, corpus.Options{})
+		o := manySegments()
+		o.ShardSize, o.Small, o.Live = 20, 2, time.Nanosecond
+		c, err := corpus.Open(t.Context(), store, o)
 		if err != nil {
 			return err
 		}
@@ -66,6 +69,9 @@ func steps(t *testing.T, store *Faulty, s Script, acks *Acks) {
 			}
 			if err == nil {
 				acks.Step = step
+				if err := r.Tidy(t.Context(), s.Feed); err != nil && store.Hit() == "" {
+					t.Errorf("tidy: %v", err)
+				}
 				break
 			}
 			if recorded && odd.Run.Status != intel.RunFailed && odd.Run.Status != intel.RunSuperseded {

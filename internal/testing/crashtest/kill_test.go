@@ -165,6 +165,28 @@ func (v *victim) check() []string {
 	return Check(context.Background(), store, scripts(), v.acks)
 }
 
+// tidied returns how many shards and history segments there are.
+func (v *victim) tidied() (shards, history int) {
+	v.t.Helper()
+	store, err := blob.NewDir(v.dir)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	c, err := corpus.Open(v.t.Context(), store, corpus.Options{})
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	for _, h := range c.View().Feeds() {
+		shards = max(shards, h.Shards)
+		for _, s := range h.Segments {
+			if s.History {
+				history++
+			}
+		}
+	}
+	return shards, history
+}
+
 // No acknowledged run is lost, every open succeeds and nothing is half-visible,
 // at whatever point a process that ingests is killed.
 func TestKill(t *testing.T) {
@@ -180,6 +202,9 @@ func TestKill(t *testing.T) {
 		if wrong := v.check(); len(wrong) > 0 {
 			t.Fatalf("kill %d (seed %d): %d findings:\n%s", i, seed, len(wrong), strings.Join(wrong, "\n"))
 		}
+	}
+	if shards, history := v.tidied(); shards < 2 || history == 0 {
+		t.Errorf("%d shards, %d history segments: nothing was folded", shards, history)
 	}
 	runs, steps := 0, 0
 	for _, a := range v.acks {
