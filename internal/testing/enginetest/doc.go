@@ -14,7 +14,7 @@
 //
 //	now 2026-03-01T08:00:00Z
 //	feed ID name="Its name" provider=… presence=rolling ttl=48h tags=a tags=b …
-//	run ID [at=TIME] [fault=7:after] [heal=reopen]
+//	run ID [at=TIME]
 //	  VALUE [original="what the feed wrote"] [FIELD=VALUE …]
 //	keep fold
 //	purge ID before=TIME
@@ -24,6 +24,9 @@
 //	  as_of TIME | sort -value | limit 3 | pages | facets tag kind | facet_limit 2 | full
 //	stats
 //	= a line of the answer
+//
+// A run, keep or purge may have fault=7:after, which makes the seventh operation
+// of the store fail (before, after or dead: see crashtest.Mode), and heal=reopen.
 //
 // The feed line holds for the runs behind it; a run is at the time of the last
 // now line unless it says otherwise.

@@ -1,7 +1,6 @@
 package enginetest
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -39,75 +38,86 @@ func newRunner(ctx context.Context, open Opener) (*runner, error) {
 func (r *runner) step(s *Step) (lines []string, err error) {
 	r.now = s.Now
 	switch {
-	case s.Load != nil:
-		return nil, r.load(s.Load)
-	case s.Purge != nil:
-		if p, ok := r.engine.(Purger); ok {
-			_ = r.model.Purge(r.ctx, s.Purge.Feed, s.Purge.Before)
-			err = p.Purge(r.ctx, s.Purge.Feed, s.Purge.Before)
-		}
 	case s.Find != nil:
 		return r.find(s.Find)
 	case s.Search != nil:
 		return r.search(s.Search)
 	case s.Stats:
 		return r.stats()
-	default:
-		return nil, r.keep(s.Keep)
 	}
-	return nil, err
+	if b, breaks := r.engine.(Breaker); breaks && s.Fault != nil {
+		return nil, r.broken(b, s)
+	}
+	if err := r.change(r.engine, s); err != nil {
+		return nil, fmt.Errorf("%s: %w", strings.TrimSpace(firstLine(s.String())), err)
+	}
+	_ = r.change(r.model, s)
+	if s.Load != nil {
+		for _, what := range r.each {
+			if err := keep(r.ctx, r.engine, what); err != nil {
+				return nil, fmt.Errorf("keep %s: %w", what, err)
+			}
+		}
+	}
+	return nil, nil
 }
 
-func (r *runner) keep(what string) error {
-	if k, ok := r.engine.(Keeper); ok {
-		if err := k.Keep(r.ctx, what); err != nil {
-			return fmt.Errorf("keep %s: %w", what, err)
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}
+
+// change does a step that is no question.
+func (r *runner) change(e Loader, s *Step) error {
+	switch {
+	case s.Load != nil:
+		return e.Load(r.ctx, s.Load.Info, s.Load.At, s.Load.Entries)
+	case s.Purge != nil:
+		_, both := r.engine.(Purger)
+		if p, ok := e.(Purger); ok && both {
+			return p.Purge(r.ctx, s.Purge.Feed, s.Purge.Before)
 		}
+		return nil
+	}
+	return keep(r.ctx, e, s.Keep)
+}
+
+func keep(ctx context.Context, e Loader, what string) error {
+	if k, ok := e.(Keeper); ok {
+		return k.Keep(ctx, what)
 	}
 	return nil
 }
 
-func (r *runner) load(l *Load) error {
-	b, breaks := r.engine.(Breaker)
-	if l.Fault != nil && breaks {
-		return r.loadBroken(b, l)
-	}
-	_ = r.model.Load(r.ctx, l.Info, l.At, l.Entries)
-	if err := r.engine.Load(r.ctx, l.Info, l.At, l.Entries); err != nil {
-		return fmt.Errorf("load %s: %w", l.Info.ID, err)
-	}
-	for _, what := range r.each {
-		if err := r.keep(what); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// loadBroken loads while the store fails: afterwards the run must be there as a
+// broken does a change while the store fails: afterwards it must be there as a
 // whole or not at all.
-func (r *runner) loadBroken(b Breaker, l *Load) error {
+func (r *runner) broken(b Breaker, s *Step) error {
 	before := r.model.clone()
-	_ = r.model.Load(r.ctx, l.Info, l.At, l.Entries)
-	b.Break(*l.Fault)
-	failed := r.engine.Load(r.ctx, l.Info, l.At, l.Entries)
-	if err := b.Heal(r.ctx, l.Fault.Reopen); err != nil {
+	_ = r.change(r.model, s)
+	b.Break(*s.Fault)
+	failed := r.change(r.engine, s)
+	if err := b.Heal(r.ctx, s.Fault.Reopen); err != nil {
 		return fmt.Errorf("heal after a fault: %w", err)
 	}
-	is := b.LastGood(l.Info.ID)
-	with := r.same(r.model)
-	if with == nil && is.Equal(r.model.LastGood(l.Info.ID)) {
+	is := func(m *Model) error {
+		if s.Load != nil && !b.LastGood(s.Load.Info.ID).Equal(m.LastGood(s.Load.Info.ID)) {
+			return fmt.Errorf("its last good run is %v, want %v", b.LastGood(s.Load.Info.ID), m.LastGood(s.Load.Info.ID))
+		}
+		return r.same(m)
+	}
+	done := is(r.model)
+	if done == nil {
 		return nil
 	}
 	if failed == nil {
-		return fmt.Errorf("a run that was loaded is not there: %w", cmp.Or(with, fmt.Errorf("last good run %v", is)))
+		return fmt.Errorf("what was done is not there: %w", done)
 	}
-	without := r.same(before)
-	if without == nil && is.Equal(before.LastGood(l.Info.ID)) {
+	undone := is(before)
+	if undone == nil {
 		r.model.feeds, r.model.last = before.feeds, nil
 		return nil
 	}
-	return fmt.Errorf("after a fault (%v) neither the state before nor the one behind:\nbefore: %w\nbehind: %w", failed, without, with)
+	return fmt.Errorf("after a fault (%v) neither the state before nor the one behind:\nbefore: %w\nbehind: %w", failed, undone, done)
 }
 
 // same compares all there is.

@@ -30,9 +30,14 @@ type Keeper interface {
 
 // Purger is a Loader that can forget.
 type Purger interface {
-	// Purge forgets the listings of the feed that ended before an instant.
+	// Purge forgets the listings of the feed that have ended and changed before an
+	// instant. An end that no run has noticed is none.
 	Purge(ctx context.Context, feed string, before time.Time) error
 }
+
+// Estimator is a Loader whose totals may be marked as being too small. Those of
+// others have to be exact.
+type Estimator interface{ Estimates() }
 
 // Breaker is a Loader whose store can fail.
 type Breaker interface {
@@ -218,7 +223,7 @@ func (m *Model) Purge(_ context.Context, feed string, before time.Time) error {
 	defer m.mu.Unlock()
 	m.last = nil
 	if f := m.feeds[feed]; f != nil {
-		maps.DeleteFunc(f.all, func(_ intel.Indicator, r *modelRecord) bool { return r.last().to < before.UnixMilli() })
+		maps.DeleteFunc(f.all, func(_ intel.Indicator, r *modelRecord) bool { return !r.isOpen() && r.changed < before.UnixMilli() })
 	}
 	return nil
 }

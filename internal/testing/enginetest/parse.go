@@ -68,17 +68,8 @@ func (p *scriptParser) statement(head, rest string) (err error) {
 		p.now, err = parseStamp(rest)
 	case "feed":
 		return p.feed(rest)
-	case "run":
-		return p.run(rest)
-	case "purge":
-		feed, before, ok := strings.Cut(rest, " before=")
-		at, err := parseStamp(before)
-		if !ok || err != nil {
-			return fmt.Errorf("purge %s: expected FEED before=TIME", rest)
-		}
-		p.begin(Step{Purge: &Purge{feed, at}})
-	case "keep":
-		p.begin(Step{Keep: rest})
+	case "run", "purge", "keep":
+		return p.change(head, rest)
 	case "stats":
 		p.begin(Step{Stats: true})
 	case "find":
@@ -130,38 +121,46 @@ func (p *scriptParser) feed(rest string) error {
 	return nil
 }
 
-func (p *scriptParser) run(rest string) error {
+// change reads a run, purge or keep: a word and properties.
+func (p *scriptParser) change(head, rest string) error {
 	ws, err := words(rest)
 	if err != nil || len(ws) == 0 {
-		return fmt.Errorf("run %s: expected a feed (%v)", rest, err)
+		return fmt.Errorf("%s %s: expected more (%v)", head, rest, err)
 	}
-	info, ok := p.feeds[ws[0].text]
-	if !ok {
-		return fmt.Errorf("run %s: no feed line in front of it", rest)
-	}
-	l := &Load{Info: info, At: p.now}
+	what := ws[0].text
+	s := Step{}
+	at := p.now
 	for _, w := range ws[1:] {
 		name, value, _ := w.pair()
-		switch name {
-		case "at":
-			l.At, err = parseStamp(value)
-		case "fault":
+		switch {
+		case name == "at" && head == "run", name == "before" && head == "purge":
+			at, err = parseStamp(value)
+		case name == "fault":
 			op, mode, _ := strings.Cut(value, ":")
-			l.Fault = &Fault{Mode: mode}
-			l.Fault.Op, err = strconv.Atoi(op)
-		case "heal":
-			if l.Fault == nil {
-				return fmt.Errorf("heal without a fault in front of it")
-			}
-			l.Fault.Reopen = value == "reopen"
+			s.Fault = &Fault{Mode: mode}
+			s.Fault.Op, err = strconv.Atoi(op)
+		case name == "heal" && s.Fault != nil:
+			s.Fault.Reopen = value == "reopen"
 		default:
-			err = fmt.Errorf("the unknown property %q", w.text)
+			err = fmt.Errorf("%s: the unknown property %q", head, w.text)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	p.begin(Step{Load: l})
+	switch head {
+	case "keep":
+		s.Keep = what
+	case "purge":
+		s.Purge = &Purge{what, at}
+	default:
+		info, ok := p.feeds[what]
+		if !ok {
+			return fmt.Errorf("run %s: no feed line in front of it", rest)
+		}
+		s.Load = &Load{Info: info, At: at}
+	}
+	p.begin(s)
 	return nil
 }
 

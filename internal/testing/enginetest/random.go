@@ -82,20 +82,20 @@ func (a *asker) step() (*Step, error) {
 	switch n := a.rnd.IntN(100); {
 	case n < 10:
 		s.Load = a.load()
-		if a.rnd.IntN(6) == 0 {
-			s.Load.Fault = &Fault{Op: 1 + a.rnd.IntN(12), Mode: []string{"before", "after", "dead"}[a.rnd.IntN(3)], Reopen: a.rnd.IntN(2) == 0}
-		}
 	case n < 15:
-		s.Keep = []string{"fold", "regroup", "sweep", "reopen"}[a.rnd.IntN(4)]
+		s.Keep = []string{"fold", "fold", "regroup", "sweep", "reopen"}[a.rnd.IntN(5)]
 	case n < 16:
 		f := a.feeds[a.rnd.IntN(len(a.feeds))]
-		s.Purge = &Purge{f.info.ID, a.now.Add(-time.Duration(a.rnd.IntN(200)) * time.Hour)}
+		s.Purge = &Purge{f.info.ID, a.now.Add(-time.Duration(a.rnd.IntN(300)) * time.Hour)}
 	case n < 55:
 		s.Find = a.find()
 	case n < 98:
 		s.Search, err = a.search()
 	default:
 		s.Stats = true
+	}
+	if (s.Load != nil || s.Keep != "" || s.Purge != nil) && a.rnd.IntN(6) == 0 {
+		s.Fault = &Fault{Op: 1 + a.rnd.IntN(20), Mode: []string{"before", "after", "dead"}[a.rnd.IntN(3)], Reopen: a.rnd.IntN(2) == 0}
 	}
 	s.Now = a.now
 	return s, err

@@ -27,6 +27,7 @@ type Step struct {
 	Find   *Find
 	Search *Search
 	Stats  bool
+	Fault  *Fault   // the store fails during Load, Keep or Purge
 	Want   []string // the lines of the answer, without =
 
 	at, end int // in the file: its lines, without those of the answer
@@ -37,10 +38,9 @@ type Load struct {
 	Info    intel.FeedInfo
 	At      time.Time
 	Entries []intel.Entry
-	Fault   *Fault // the store fails meanwhile
 }
 
-// Purge forgets what a feed no longer lists since before an instant.
+// Purge forgets what a feed no longer lists and what did not change since an instant.
 type Purge struct {
 	Feed   string
 	Before time.Time
@@ -101,9 +101,9 @@ func (s *Step) String() string {
 	var b strings.Builder
 	switch {
 	case s.Load != nil:
-		s.Load.print(&b, s.Now)
+		s.Load.print(&b, s.Now, s.Fault)
 	case s.Purge != nil:
-		fmt.Fprintf(&b, "purge %s before=%s\n", s.Purge.Feed, stamp(s.Purge.Before))
+		fmt.Fprintf(&b, "purge %s before=%s%s\n", s.Purge.Feed, stamp(s.Purge.Before), s.Fault)
 	case s.Find != nil:
 		fmt.Fprintf(&b, "find %s\n", plain(s.Find.Value))
 		option(&b, "as_of", s.Find.AsOf)
@@ -112,7 +112,7 @@ func (s *Step) String() string {
 	case s.Stats:
 		b.WriteString("stats\n")
 	default:
-		fmt.Fprintf(&b, "keep %s\n", s.Keep)
+		fmt.Fprintf(&b, "keep %s%s\n", s.Keep, s.Fault)
 	}
 	return b.String()
 }
@@ -123,18 +123,23 @@ func option(b *strings.Builder, name string, at time.Time) {
 	}
 }
 
-func (l *Load) print(b *strings.Builder, now time.Time) {
+// String writes the fault behind a statement, nothing where there is none.
+func (f *Fault) String() string {
+	switch {
+	case f == nil:
+		return ""
+	case f.Reopen:
+		return fmt.Sprintf(" fault=%d:%s heal=reopen", f.Op, f.Mode)
+	}
+	return fmt.Sprintf(" fault=%d:%s", f.Op, f.Mode)
+}
+
+func (l *Load) print(b *strings.Builder, now time.Time, f *Fault) {
 	fmt.Fprintf(b, "run %s", l.Info.ID)
 	if !l.At.Equal(now) {
 		fmt.Fprintf(b, " at=%s", stamp(l.At))
 	}
-	if f := l.Fault; f != nil {
-		fmt.Fprintf(b, " fault=%d:%s", f.Op, f.Mode)
-		if f.Reopen {
-			b.WriteString(" heal=reopen")
-		}
-	}
-	b.WriteByte('\n')
+	b.WriteString(f.String() + "\n")
 	for _, e := range l.Entries {
 		fmt.Fprintf(b, "  %s", plain(e.Indicator.Value))
 		if e.Original != e.Indicator.Value {

@@ -3,7 +3,6 @@ package enginetest
 import (
 	"context"
 	"errors"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -11,20 +10,6 @@ import (
 	"github.com/elasticintel/elasticintel/internal/intel"
 	"github.com/elasticintel/elasticintel/internal/query"
 )
-
-// config is what make test does, and make soak.
-func config() Config {
-	if os.Getenv("EI_SOAK") != "" {
-		return Config{First: 100, Seeds: 50, Shrink: 5 * time.Minute}
-	}
-	return Config{}
-}
-
-// TestCorpusRandom holds the embedded engine against the Model.
-func TestCorpusRandom(t *testing.T) {
-	canSearch(t)
-	RunRandom(t, openTiny, config())
-}
 
 // forgetful is an engine that is wrong in one way.
 type forgetful struct {
