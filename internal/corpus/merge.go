@@ -26,7 +26,7 @@ type Merged struct {
 	Next     *Head        // the head to commit, but for Run and what the unchanged check needs
 	Change   intel.Change
 	Changed  bool      // a segment was written, or the feed's data replaced
-	Now      time.Time // the time used, LastGood of the next head: never before prev.LastGood
+	Now      time.Time // the time used, LastGood of the next head: always after prev.LastGood
 	Damage   error     // the previous segments were damaged: what, and how much history is lost
 }
 
@@ -81,8 +81,9 @@ func (m *merger) merge(o MergeOptions) (*Merged, error) {
 	}
 	if m.prev != nil {
 		m.lastGood = prev.LastGood.UnixMilli()
-		if m.lastGood > m.now {
-			m.now, out.Now = m.lastGood, prev.LastGood
+		if m.lastGood >= m.now { // no two runs change things at one time: a cursor of Changes may stand between them
+			m.now = m.lastGood + 1
+			out.Now = toTime(m.now)
 		}
 	}
 	stacks, err := m.stacks()

@@ -45,7 +45,7 @@ func (m *model) run(info intel.FeedInfo, now time.Time, entries []intel.Entry) {
 	f.info = info
 	r := modelRun{now.UnixMilli(), map[intel.Indicator]intel.Entry{}}
 	if n := len(f.runs); n > 0 {
-		r.at = max(r.at, f.runs[n-1].at)
+		r.at = max(r.at, f.runs[n-1].at+1)
 	}
 	for _, e := range entries {
 		if first, twice := r.list[e.Indicator]; twice {

@@ -1,0 +1,461 @@
+package corpus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/elasticintel/elasticintel/internal/intel"
+)
+
+// changesOf reads one page.
+func changesOf(t testing.TB, c *Corpus, since string, limit int) (events []intel.Event, next string, more bool) {
+	t.Helper()
+	next, more, err := c.Changes(t.Context(), since, limit, func(e *intel.Event) error {
+		events = append(events, *e)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return events, next, more
+}
+
+// told writes events in short: day, event, feed, value.
+func told(events []intel.Event) []string {
+	var out []string
+	for _, e := range events {
+		out = append(out, fmt.Sprintf("%g %s %s %s", e.At.Sub(t0).Hours()/24, e.Type, e.Listing.Feed, e.Listing.Canonical))
+	}
+	return out
+}
+
+func wantTold(t testing.TB, c *Corpus, since string, want ...string) (next string) {
+	t.Helper()
+	events, next, more := changesOf(t, c, since, 0)
+	if d := cmp.Diff(want, told(events)); d != "" || more {
+		t.Errorf("more %v, events (-want +got)\n%s", more, d)
+	}
+	return next
+}
+
+func TestChanges(t *testing.T) {
+	now := day(0)
+	c := openCorpus(t, newMemStore(t), Options{Now: func() time.Time { return now }})
+	at := func(d int) time.Time { now = day(d); return now }
+	one, two, three := entry(t, "one.example"), entry(t, "two.example"), entry(t, "3.3.3.3")
+	none := wantTold(t, c, "")
+	mustRun(t, c, feedInfo("s", intel.Snapshot), at(1), one, two)
+	first := wantTold(t, c, none, "1 listed s one.example", "1 listed s two.example")
+	mustRun(t, c, feedInfo("a", intel.Snapshot), at(1), three)
+	mustRun(t, c, feedInfo("s", intel.Snapshot), at(2), entry(t, "one.example", "x", "y"), three)
+	want := []string{"1 listed a 3.3.3.3", "2 listed s 3.3.3.3", "2 updated s one.example", "2 de-listed s two.example"}
+	second := wantTold(t, c, first, want...)
+	wantTold(t, c, none, want...) // of several changes the last
+	wantTold(t, c, "", want...)
+	wantTold(t, c, second)
+	mustRun(t, c, feedInfo("s", intel.Snapshot), at(3), entry(t, "one.example", "x", "y"), two, three)
+	events, third, _ := changesOf(t, c, second, 0)
+	if d := cmp.Diff([]string{"3 listed s two.example"}, told(events)); d != "" {
+		t.Error(d)
+	}
+	l := events[0].Listing
+	if spansOf(&l) != "1-2 3-" || l.Relation != intel.RelExact || !l.Listed || l.Info == nil || !l.Changed.Equal(day(3)) {
+		t.Errorf("listing %+v", l)
+	}
+	mustRun(t, c, feedInfo("s", intel.Snapshot), at(4), entry(t, "one.example", "x", "y"), two, three)
+	wantTold(t, c, third)
+}
+
+// A listing that is absent within its time to live is updated; it ends by itself
+// or in a run, and is told once in either case.
+func TestChanges_timeToLive(t *testing.T) {
+	now := day(0)
+	info := feedInfo("r", intel.Rolling)
+	info.TTL = intel.Duration(72 * time.Hour)
+	c := openCorpus(t, newMemStore(t), Options{Now: func() time.Time { return now }})
+	at := func(d int) time.Time { now = day(d); return now }
+	one, two := entry(t, "one.example"), entry(t, "two.example")
+	mustRun(t, c, info, at(1), one, two)
+	next := wantTold(t, c, "", "1 listed r one.example", "1 listed r two.example")
+	mustRun(t, c, info, at(2), one)
+	absent := wantTold(t, c, next, "2 updated r two.example")
+	at(3)
+	next = wantTold(t, c, absent)
+	at(5) // no run notes it
+	ended := []string{"4 aged-out r two.example"}
+	next = wantTold(t, c, next, ended...)
+	wantTold(t, c, absent, ended...)
+	wantTold(t, c, "", "1 listed r one.example", ended[0])
+	wantTold(t, c, next)
+	mustRun(t, c, info, at(6), one) // notes it: told again, which does no harm
+	next = wantTold(t, c, next, "6 aged-out r two.example")
+	mustRun(t, c, info, at(7), one, two)
+	wantTold(t, c, next, "7 listed r two.example")
+}
+
+// What a late run leaves out, and what has ended by itself by then, is told.
+func TestChanges_endedBeforeItsRunCommitted(t *testing.T) {
+	now := day(0)
+	info := feedInfo("r", intel.Rolling)
+	info.TTL = intel.Duration(48 * time.Hour)
+	c := openCorpus(t, newMemStore(t), Options{Now: func() time.Time { return now }})
+	now = day(1)
+	mustRun(t, c, info, now, entry(t, "one.example"), entry(t, "two.example"))
+	now = day(4)
+	_, next, _ := changesOf(t, c, "", 0)
+	mustRun(t, c, info, day(2), entry(t, "one.example"))
+	wantTold(t, c, next, "3 aged-out r two.example")
+}
+
+func TestChanges_starterDataIsNotTold(t *testing.T) {
+	c := openCorpus(t, newMemStore(t), Options{Now: func() time.Time { return day(9) }})
+	starter := feedInfo("s", intel.Snapshot)
+	starter.Snapshot = "2026-02-01"
+	mustRun(t, c, starter, day(0), entry(t, "one.example"), entry(t, "old.example"))
+	next := wantTold(t, c, "")
+	mustRun(t, c, feedInfo("s", intel.Snapshot), day(1), entry(t, "one.example"))
+	wantTold(t, c, next, "1 listed s one.example")
+}
+
+// A run that began before others and committed after the cursor was given is told.
+func TestChanges_lateCommit(t *testing.T) {
+	c := openCorpus(t, newMemStore(t), Options{Now: func() time.Time { return day(9) }})
+	mustRun(t, c, feedInfo("a", intel.Snapshot), day(5), entry(t, "one.example"))
+	_, next, _ := changesOf(t, c, "", 0)
+	mustRun(t, c, feedInfo("b", intel.Snapshot), day(3), entry(t, "two.example"))
+	next = wantTold(t, c, next, "3 listed b two.example")
+	mustRun(t, c, feedInfo("b", intel.Snapshot), day(4))
+	wantTold(t, c, next, "4 de-listed b two.example")
+}
+
+// What a run changes is told although the clock was set back before it.
+func TestChanges_clockSetBack(t *testing.T) {
+	c := openCorpus(t, newMemStore(t), Options{Now: func() time.Time { return day(9) }})
+	mustRun(t, c, feedInfo("a", intel.Snapshot), day(5), entry(t, "one.example"))
+	_, next, _ := changesOf(t, c, "", 0)
+	for i, at := range []int{4, 5, 3} {
+		mustRun(t, c, feedInfo("a", intel.Snapshot), day(at), entry(t, fmt.Sprintf("n%d.example", i)))
+		events, n, _ := changesOf(t, c, next, 0)
+		if len(events) != 2 {
+			t.Errorf("run at %d: told %v", at, told(events))
+		}
+		next = n
+	}
+}
+
+func TestChanges_badCursors(t *testing.T) {
+	store := newMemStore(t)
+	c := openCorpus(t, store, Options{Now: func() time.Time { return day(9) }})
+	mustRun(t, c, feedInfo("a", intel.Snapshot), day(1), entry(t, "one.example"), entry(t, "two.example"))
+	_, good, _ := changesOf(t, c, "", 1)
+	refused := func(c *Corpus, since, why string) {
+		t.Helper()
+		_, _, err := c.Changes(t.Context(), since, 0, func(*intel.Event) error { t.Error("an event"); return nil })
+		if !errors.Is(err, intel.ErrCursor) || !strings.Contains(err.Error(), why) || !strings.Contains(err.Error(), "begin anew") {
+			t.Errorf("%s: %v", since, err)
+		}
+	}
+	for i := 1; i < len(good); i++ {
+		refused(c, good[:i], "cut off")
+		b := []byte(good)
+		if b[i] = 'A'; good[i] == 'A' {
+			b[i] = 'B'
+		}
+		refused(c, string(b), "")
+	}
+	refused(c, "nonsense!", "not one")
+	other := openCorpus(t, newMemStore(t), Options{})
+	refused(other, good, "another data folder")
+	if err := store.Delete(t.Context(), headDir+"a"+headExt); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	refused(c, good, "removed")
+}
+
+func TestChanges_stopsWhenAsked(t *testing.T) {
+	c := openCorpus(t, newMemStore(t), Options{Now: func() time.Time { return day(9) }})
+	mustRun(t, c, feedInfo("a", intel.Snapshot), day(1), entry(t, "one.example"), entry(t, "two.example"))
+	boom := errors.New("boom")
+	if _, _, err := c.Changes(t.Context(), "", 0, func(*intel.Event) error { return boom }); !errors.Is(err, boom) {
+		t.Errorf("got %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := c.Changes(ctx, "", 0, func(*intel.Event) error { return nil }); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestMark_roundTrip(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	h := hasher{1, 2, ^uint64(0)}
+	for range 500 {
+		m := &mark{begun: r.Int64N(1 << 42), swept: r.Int64N(1 << 42), told: map[uint64]int64{}}
+		if r.IntN(5) == 0 {
+			m.swept = never
+		}
+		for range r.IntN(9) {
+			m.told[feedHash(fmt.Sprint(r.Int()))] = r.Int64N(1 << 42)
+		}
+		if r.IntN(2) == 0 {
+			m.at = &spotTold{r.Int64N(1 << 42), feedHash("x"), intel.Indicator{Kind: intel.URL, Value: strings.Repeat("é", r.IntN(900))}}
+		}
+		got, err := readMark(m.encode(h), h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(m, got, cmp.AllowUnexported(mark{}, spotTold{})); d != "" {
+			t.Fatal(d)
+		}
+	}
+}
+
+func FuzzReadMark(f *testing.F) {
+	h := hasher{1, 2, ^uint64(0)}
+	m := &mark{begun: 5, swept: 7, told: map[uint64]int64{3: 4}, at: &spotTold{6, 3, intel.Indicator{Kind: intel.URL, Value: "x"}}}
+	f.Add(m.encode(h), []byte{})
+	f.Add("", []byte{0, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, s string, body []byte) {
+		if _, err := readMark(s, h); err != nil && !errors.Is(err, intel.ErrCursor) {
+			t.Error(err)
+		}
+		if m, err := parseMark(body); err == nil {
+			if again, err := readMark(m.encode(h), h); err != nil || len(again.told) != len(m.told) {
+				t.Errorf("%v: %v", m, err)
+			}
+		}
+	})
+}
+
+// consumer keeps the listings that the events it was told of leave open.
+type consumer struct {
+	open   map[string]bool
+	cursor string
+}
+
+// page reads a page of at most limit events and applies it. It checks the order.
+func (k *consumer) page(t *testing.T, c *Corpus, limit int) (more bool) {
+	t.Helper()
+	var last string
+	n := 0
+	next, more, err := c.Changes(t.Context(), k.cursor, limit, func(e *intel.Event) error {
+		n++
+		id := fmt.Sprintf("%s %02d %s", e.Listing.Feed, e.Listing.Kind, e.Listing.Canonical)
+		place := fmt.Sprintf("%015d %s", e.At.UnixMilli(), id)
+		if place <= last {
+			t.Errorf("%s comes behind %s", place, last)
+		}
+		last = place
+		if k.open[id] = e.Listing.Listed; e.Listing.Listed != (e.Type == intel.EventListed || e.Type == intel.EventUpdated) {
+			t.Errorf("%s is %v: %s", e.Type, e.Listing.Listed, place)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if limit > 0 && (n > limit || more && n < limit) {
+		t.Errorf("%d events, limit %d, more %v", n, limit, more)
+	}
+	k.cursor = next
+	return more
+}
+
+// isOpen returns what is open now, as look-ups say.
+func isOpen(t *testing.T, c *Corpus, all []intel.Indicator) map[string]bool {
+	t.Helper()
+	out := map[string]bool{}
+	for _, i := range all {
+		for _, l := range c.View().Exact(i, time.Time{}, nil) {
+			if l.Listed && l.Snapshot == "" {
+				out[fmt.Sprintf("%s %02d %s", l.Feed, l.Kind, l.Canonical)] = true
+			}
+		}
+	}
+	return out
+}
+
+// TestChanges_consumersEndWithWhatIsOpen: whatever runs when, whoever applies the
+// changes page by page ends with the open listings.
+func TestChanges_consumersEndWithWhatIsOpen(t *testing.T) {
+	seeds := 12
+	if soak() {
+		seeds = 300
+	}
+	for seed := range seeds {
+		r := rand.New(rand.NewPCG(uint64(seed), 9))
+		now := day(0)
+		// Small shards, whose changes are written as deltas or not at all.
+		c := openCorpus(t, newMemStore(t), Options{Now: func() time.Time { return now }, Small: 1 + 999*r.IntN(2), ShardSize: 30, Live: 48 * time.Hour})
+		all := universe(t)[:60]
+		var feeds []intel.FeedInfo
+		for i, p := range []intel.Presence{intel.Snapshot, intel.Rolling, intel.Append, intel.Rolling, intel.Snapshot} {
+			f := feedInfo(fmt.Sprintf("f%d", i), p)
+			if i > 0 && r.IntN(3) > 0 {
+				f.TTL = intel.Duration(time.Duration(1+r.IntN(72)) * time.Hour)
+			}
+			if i == 4 {
+				f.Snapshot = "2026-02-01"
+			}
+			feeds = append(feeds, f)
+		}
+		lists := map[string]map[intel.Indicator]string{}
+		consumers := []*consumer{{open: map[string]bool{}}}
+		for step := range 60 {
+			now = now.Add(time.Duration(r.IntN(10)) * time.Hour)
+			switch n := r.IntN(10); {
+			case n < 5:
+				f := &feeds[r.IntN(len(feeds))]
+				if step > 30 {
+					feeds[4].Snapshot = ""
+				}
+				at := now.Add(-time.Duration(r.IntN(8)) * time.Hour) // began earlier, commits now
+				mustRun(t, c, *f, at, alter(r, all, lists, f.ID)...)
+			case n == 5:
+				shake(t, c, r, feeds)
+			case n == 6 && len(consumers) < 6:
+				k := &consumer{open: map[string]bool{}}
+				if r.IntN(2) == 0 { // another process goes on from a cursor
+					from := consumers[r.IntN(len(consumers))]
+					k.open, k.cursor = maps.Clone(from.open), from.cursor
+				}
+				consumers = append(consumers, k)
+			default:
+				consumers[r.IntN(len(consumers))].page(t, c, r.IntN(40))
+			}
+		}
+		for i, k := range consumers {
+			samePaged(t, c, k.cursor, 1+r.IntN(5))
+			samePaged(t, c, "", 1+r.IntN(20))
+			for pages := 0; k.page(t, c, 1+r.IntN(50)); pages++ {
+				if pages > 1000 {
+					t.Fatalf("seed %d: pages never end", seed)
+				}
+			}
+			maps.DeleteFunc(k.open, func(_ string, open bool) bool { return !open })
+			want, got := slices.Sorted(maps.Keys(isOpen(t, c, all))), slices.Sorted(maps.Keys(k.open))
+			if d := cmp.Diff(want, got); d != "" {
+				t.Fatalf("seed %d, consumer %d (-open +told)\n%s", seed, i, d)
+			}
+		}
+	}
+}
+
+// alter changes what a feed lists: a little as a rule, so that changes are
+// written as deltas, else much.
+func alter(r *rand.Rand, all []intel.Indicator, lists map[string]map[intel.Indicator]string, feed string) (out []intel.Entry) {
+	list, flips := lists[feed], 1+r.IntN(6)
+	if list == nil {
+		list, flips = map[intel.Indicator]string{}, 40
+		lists[feed] = list
+	}
+	for range flips {
+		i := all[r.IntN(len(all))]
+		if _, has := list[i]; has && r.IntN(3) > 0 {
+			delete(list, i)
+		} else {
+			list[i] = fmt.Sprint(r.IntN(3))
+		}
+	}
+	for _, i := range all {
+		if x, has := list[i]; has {
+			e := intel.Entry{Indicator: i, Original: i.Value}
+			e.Fields.Add("x", x)
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// samePaged: pages are the whole, cut into pieces.
+func samePaged(t *testing.T, c *Corpus, since string, limit int) {
+	t.Helper()
+	whole, next, _ := changesOf(t, c, since, 0)
+	once := map[string]bool{}
+	for _, e := range whole {
+		if id := e.Listing.Feed + e.Listing.Canonical; once[id] {
+			t.Errorf("twice: %s", id)
+		} else {
+			once[id] = true
+		}
+	}
+	var pieces []intel.Event
+	for more := true; more; {
+		var events []intel.Event
+		events, since, more = changesOf(t, c, since, limit)
+		if pieces = append(pieces, events...); len(pieces) > 2*len(whole) {
+			t.Fatalf("pages never end: %v", told(pieces))
+		}
+	}
+	if d := cmp.Diff(told(whole), told(pieces)); d != "" {
+		t.Errorf("(-whole +pages)\n%s", d)
+	}
+	if events, _, _ := changesOf(t, c, next, 0); len(events) > 0 {
+		t.Errorf("told again: %v", told(events))
+	}
+}
+
+// shake changes how listings are stored, and nothing that they say.
+func shake(t *testing.T, c *Corpus, r *rand.Rand, feeds []intel.FeedInfo) {
+	t.Helper()
+	for _, f := range feeds {
+		if _, err := c.Fold(t.Context(), f.ID, FoldOptions{Now: c.opt.Now()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r.IntN(2) == 0 {
+		if _, err := c.Regroup(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := c.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A cursor from before what was purged is refused; one that was told of it, and
+// one of a follower who began later, are not.
+func TestChanges_purged(t *testing.T) {
+	now := day(1)
+	c := openCorpus(t, newMemStore(t), Options{Now: func() time.Time { return now }})
+	info := feedInfo("s", intel.Snapshot)
+	at := func(d int) time.Time { now = day(d); return now }
+	one, two := entry(t, "one.example"), entry(t, "two.example")
+	mustRun(t, c, info, at(1), one, two)
+	_, old, _ := changesOf(t, c, "", 0)
+	mustRun(t, c, info, at(5), one)
+	_, knows, _ := changesOf(t, c, old, 0)
+	now = day(40)
+	if n, err := c.Purge(t.Context(), "s", day(10)); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	if _, err := c.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wantTold(t, c, knows)
+	refused := func(since string) {
+		t.Helper()
+		_, _, err := c.Changes(t.Context(), since, 0, func(*intel.Event) error { return nil })
+		if !errors.Is(err, intel.ErrCursor) || !strings.Contains(err.Error(), "changes before 2026-03-11T08:00:00Z were purged") {
+			t.Errorf("got %v", err)
+		}
+	}
+	refused(old)
+	mustRun(t, c, info, at(41), one, two, entry(t, "three.example"))
+	_, part, more := changesOf(t, c, "", 1)
+	if events, _, _ := changesOf(t, c, part, 0); !more || len(events) != 2 {
+		t.Errorf("a follower who began after it: %v", told(events))
+	}
+}
