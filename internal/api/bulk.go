@@ -141,6 +141,11 @@ func (s *stream) end() error {
 		s.buf = strconv.AppendInt(s.buf, int64(s.errors), 10)
 		s.buf = append(s.buf, "}}\n"...)
 	}
+	return s.send()
+}
+
+// send sends what is left, or all of it where it did fit.
+func (s *stream) send() error {
 	if s.c.status == 0 {
 		s.c.limitWrite(time.Now())
 		s.c.send(http.StatusOK, s.c.accept, s.buf)

@@ -1,9 +1,16 @@
 package api
 
 import (
+	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/elasticintel/elasticintel/internal/intel"
+	"github.com/elasticintel/elasticintel/internal/lookup"
 )
 
 func TestIndicator_relatedAndTimeline(t *testing.T) {
@@ -33,4 +40,70 @@ func TestIndicator_relatedAndTimeline(t *testing.T) {
 	f.want(f.get("/api/v1/indicators/192.0.2.7?related="), 400, "bad_query")
 	f.want(f.get("/api/v1/indicators/192.0.2.7?related=1&fields=summary"), 400, "bad_fields")
 	f.want(f.post("/api/v1/lookup?timeline=1", typeText, "192.0.2.7"), 400, "unknown_parameter")
+}
+
+// noFollower hides that the engine can tell changes.
+type noFollower struct{ lookup.Engine }
+
+func TestChanges(t *testing.T) {
+	f := newFixture(t)
+	type page struct {
+		Changes []intel.Event
+		Next    string
+		More    bool
+	}
+	read := func(a answer) (p page) {
+		t.Helper()
+		if err := json.Unmarshal([]byte(a.body), &p); err != nil || a.status != 200 {
+			t.Fatalf("%d %s: %v", a.status, a.body, err)
+		}
+		return p
+	}
+	all := read(f.get("/api/v1/changes"))
+	if len(all.Changes) != 7 || all.More || all.Changes[0].Listing.Feed != "a" {
+		t.Errorf("all: %+v", all)
+	}
+	var pieces []intel.Event
+	for p := (page{More: true}); p.More; pieces = append(pieces, p.Changes...) {
+		since := ""
+		if p.Next != "" {
+			since = "&since=" + p.Next
+		}
+		p = read(f.get("/api/v1/changes?limit=3" + since))
+	}
+	if d := cmp.Diff(all.Changes, pieces); d != "" {
+		t.Errorf("(-all +pages)\n%s", d)
+	}
+	if a := f.get("/api/v1/changes?since=" + all.Next); a.body != `{"changes":[],"next":"7","more":false}`+"\n" {
+		t.Errorf("nothing new: %s", a.body)
+	}
+	lines := strings.Split(f.get("/api/v1/changes?limit=2", "Accept", typeNDJSON).body, "\n")
+	if len(lines) != 4 || !strings.HasPrefix(lines[1], `{"event":"`) || lines[2] != `{"next":"2","more":true}` || lines[3] != "" {
+		t.Errorf("lines: %q", lines)
+	}
+	if a := f.do("HEAD", "/api/v1/changes", ""); a.status != 200 {
+		t.Errorf("HEAD: %d", a.status)
+	}
+	f.want(f.get("/api/v1/changes?since=x"), 410, "cursor")
+	if a := f.get("/api/v1/changes?since=x"); !strings.Contains(a.body, "begin anew") {
+		t.Errorf("no advice: %s", a.body)
+	}
+	f.want(f.get("/api/v1/changes?since="), 400, "bad_since")
+	f.want(f.get("/api/v1/changes?limit=-1"), 400, "bad_limit")
+	f.engine.Fail = func(intel.Question) error { return errBoom }
+	f.want(f.get("/api/v1/changes"), 503, "engine")
+	g := newFixture(t, func(c *Config) { c.Lookup = lookup.New(noFollower{f.engine}, clock) })
+	g.want(g.get("/api/v1/changes"), 501, "no_changes")
+}
+
+// A long answer is streamed, and says nothing else than a short one.
+func TestChanges_long(t *testing.T) {
+	f := newFixture(t)
+	for i := range 2000 {
+		f.engine.Add(ind(t, fmt.Sprintf("n%d.evil.example", i)), info("z"), now.AddDate(0, 0, -1), time.Time{})
+	}
+	a := f.get("/api/v1/changes?limit=0")
+	if n := strings.Count(a.body, `{"event":`); n != 2007 || !strings.HasSuffix(a.body, `],"next":"2007","more":false}`+"\n") {
+		t.Errorf("%d events, end %s", n, a.body[len(a.body)-60:])
+	}
 }

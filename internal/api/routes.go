@@ -51,6 +51,7 @@ func routes() []*route {
 		{"GET", "/api/v1/openapi.json", auth.Reader, nil, jsonOnly, []int{304}, (*api).openapi},
 		{"GET", "/api/v1/search", auth.Reader, append([]string{"q", "sort", "facets", "facet_limit", "count"}, page...), found, []int{304}, (*api).search},
 		{"GET", "/api/v1/facets", auth.Reader, []string{"q", "by", "limit", "as_of"}, jsonOnly, []int{304}, (*api).facets},
+		{"GET", "/api/v1/changes", auth.Reader, []string{"since", "limit"}, bulk, []int{410, 501}, (*api).changes},
 		{"GET", legacyTextPath, auth.Reader, page, jsonOnly, []int{304}, (*api).legacyText},
 		{"GET", legacyTextPath + summarySuffix, auth.Reader, asOf, jsonOnly, []int{304}, (*api).legacyTextSummary},
 		{"GET", "/iocs/search/{type}/{value}", auth.Reader, asOf, jsonOnly, []int{304, 404}, (*api).legacy},

@@ -23,7 +23,7 @@ func TestDocument_schemasEqualTheStructs(t *testing.T) {
 		"Summary": lookup.Summary{}, "FeedView": feed.View{}, "FeedState": feed.ViewState{}, "Run": intel.Run{}, "Reject": intel.Reject{},
 		"Stats": intel.Stats{}, "Problem": Problem{}, "Hits": Hits{},
 		"SearchPage": lookup.SearchPage{}, "Found": lookup.Found{}, "Result": lookup.Result{}, "Facet": lookup.Facet{}, "FacetValue": query.FacetValue{},
-		"Related": intel.Related{}, "RelatedGroup": intel.RelatedGroup{}, "RelatedItem": intel.RelatedItem{}, "Moment": intel.Moment{},
+		"Related": intel.Related{}, "RelatedGroup": intel.RelatedGroup{}, "RelatedItem": intel.RelatedItem{}, "Moment": intel.Moment{}, "Event": intel.Event{},
 	} {
 		s, _, ok := openDoc().at("components", "schemas", name)
 		if !ok {
