@@ -31,7 +31,7 @@ func (p *program) explain(ctx context.Context, value, asOf string) error {
 	if err != nil {
 		return err
 	}
-	o.Timeline = true
+	o.Related, o.Timeline = true, true
 	e, err := svc.Explain(ctx, value, o)
 	if err != nil {
 		return err

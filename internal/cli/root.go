@@ -53,7 +53,7 @@ also in a JSON file (--config). Exit codes: 0 done or nothing found, 1 something
 			root.AddCommand(c)
 		}
 	}
-	add("use", p.serveCmd(), p.lookupCmd(), p.searchCmd(), p.explainCmd(), p.statsCmd())
+	add("use", p.serveCmd(), p.lookupCmd(), p.searchCmd(), p.explainCmd(), p.changesCmd(), p.statsCmd())
 	add("feeds", p.ingestCmd(), p.feedsCmd())
 	add("keep", p.keysCmd(), p.doctorCmd(), p.verifyCmd(), p.backupCmd(), p.restoreCmd(), p.versionCmd(), p.completionCmd())
 	return root
