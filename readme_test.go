@@ -35,8 +35,10 @@ type step struct {
 
 func TestREADMETour(t *testing.T) { tour(t, "README.md") }
 
-// The commands of docs/search.md are executed in the same way.
+// The commands of docs/search.md and docs/history.md are executed in the same way.
 func TestSearchGuide(t *testing.T) { tour(t, "docs/search.md") }
+
+func TestHistoryGuide(t *testing.T) { tour(t, "docs/history.md") }
 
 func tour(t *testing.T, file string) {
 	if runtime.GOOS == "windows" {

@@ -9,8 +9,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/elasticintel/elasticintel/internal/blob"
+	"github.com/elasticintel/elasticintel/internal/corpus"
 	"github.com/elasticintel/elasticintel/internal/intel"
 	"github.com/elasticintel/elasticintel/internal/lookup"
+	"github.com/elasticintel/elasticintel/internal/lookup/lookuptest"
 )
 
 func TestIndicator_relatedAndTimeline(t *testing.T) {
@@ -106,4 +109,62 @@ func TestChanges_long(t *testing.T) {
 	if n := strings.Count(a.body, `{"event":`); n != 2007 || !strings.HasSuffix(a.body, `],"next":"2007","more":false}`+"\n") {
 		t.Errorf("%d events, end %s", n, a.body[len(a.body)-60:])
 	}
+}
+
+// TestRelated_realCorpus: the corpus and the engine that looks at everything
+// have the same related.
+func TestRelated_realCorpus(t *testing.T) {
+	store, err := blob.NewDir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := corpus.Init(t.Context(), store); err != nil {
+		t.Fatal(err)
+	}
+	c, err := corpus.Open(t.Context(), store, corpus.Options{Now: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := &lookuptest.Engine{}
+	values := map[string][]string{
+		"a": {"192.0.2.7", "192.0.2.9", "192.0.2.0/24", "192.0.2.0/28", "192.0.3.0/25", "192.0.1.0/24", "192.0.2.7:443", "http://192.0.2.7/x"},
+		"b": {"192.0.2.9", "192.0.0.0/16", "evil.example", "www.evil.example", "http://www.evil.example/a", "http://evil.example/b", "2001:db8::1", "2001:db8::2"},
+		"c": {"d41d8cd98f00b204e9800998ecf8427e", "evil.example", "other.example"},
+	}
+	for i := range 30 {
+		values["c"] = append(values["c"], fmt.Sprintf("n%02d.evil.example", i))
+	}
+	var all []string
+	for _, feed := range []string{"a", "b", "c"} {
+		i := info(feed)
+		i.Snapshot, i.Tags = "", []string{"t1"} // as load gives every listing
+		load(t, c, i, now.AddDate(0, 0, -2), values[feed]...)
+		for _, v := range values[feed] {
+			plain.Add(ind(t, v), i, now.AddDate(0, 0, -2), time.Time{}, "note", "n"+v)
+		}
+		all = append(all, values[feed]...)
+	}
+	f, g := newFixture(t, func(conf *Config) { conf.Lookup = lookup.New(c, clock) }), newFixture(t, func(conf *Config) { conf.Lookup = lookup.New(plain, clock) })
+	for _, v := range all {
+		path := "/api/v1/indicators/" + v + "?related=1"
+		if d := cmp.Diff(nearness(t, g.get(path).body), nearness(t, f.get(path).body)); d != "" {
+			t.Errorf("%s (-looking at everything +corpus)\n%s", v, d)
+		}
+	}
+}
+
+// nearness is an answer's related in short.
+func nearness(t *testing.T, body string) (out []string) {
+	t.Helper()
+	r := answerOf(t, body).Related
+	if r == nil || r.Partial {
+		t.Fatalf("no related, or partial: %s", body)
+	}
+	for _, g := range r.Groups() {
+		out = append(out, fmt.Sprint(g.Name, g.Total, g.Exact))
+		for _, i := range g.Items {
+			out = append(out, fmt.Sprint(i.Kind, i.Canonical, i.Feeds, i.Listed, i.Why))
+		}
+	}
+	return out
 }
