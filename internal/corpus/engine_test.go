@@ -2,6 +2,7 @@ package corpus_test
 
 import (
 	"os"
+	"runtime/debug"
 	"sync"
 	"testing"
 	"time"
@@ -35,6 +36,8 @@ func TestEngineRandom(t *testing.T) {
 	if os.Getenv("EI_SOAK") != "" {
 		large, small = enginetest.Config{First: 100, Seeds: 10, Shrink: 5 * time.Minute}, enginetest.Config{First: 110, Seeds: 40, Shrink: 5 * time.Minute}
 	}
+	percent := debug.SetGCPercent(400) // the heap is so small that collecting took a third of the time
+	t.Cleanup(func() { debug.SetGCPercent(percent) })
 	seen := sights{what: map[string]int{}}
 	config := tiny()
 	config.Prepare = func(c *corpus.Corpus) {

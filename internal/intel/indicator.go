@@ -43,7 +43,7 @@ func (i Indicator) Host() string {
 	case IPv4, IPv6, Domain:
 		return i.Value
 	case IPPort:
-		return unbracket(i.Value[:strings.LastIndexByte(i.Value, ':')])
+		return unbracket(i.Value[:max(strings.LastIndexByte(i.Value, ':'), 0)]) // damaged data may lack the colon
 	case Email:
 		return i.Value[strings.LastIndexByte(i.Value, '@')+1:]
 	case URL:

@@ -171,3 +171,17 @@ func TestKinds(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestOddIndicators: what no parser gives, but damaged data may, is no address.
+func TestOddIndicators(t *testing.T) {
+	for _, k := range AnyKind.Kinds() {
+		for _, v := range []string{"", ":", "x", "[", "]:", "://", "@", "/", "http://[", "1.2.3.4", "\xff"} {
+			i := Indicator{k, v}
+			i.Host()
+			i.Prefix()
+			if a, ok := i.Addr(); ok && v != "1.2.3.4" {
+				t.Errorf("%v %q is the address %v", k, v, a)
+			}
+		}
+	}
+}
