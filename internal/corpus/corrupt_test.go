@@ -38,6 +38,51 @@ func smallStore(t testing.TB) (*memStore, []intel.Indicator) {
 	return store, all
 }
 
+// layeredStore has the same, in shards, deltas and history segments.
+func layeredStore(t testing.TB) (*memStore, []intel.Indicator) {
+	t.Helper()
+	store := newMemStore(t)
+	c := openCorpus(t, store, layered())
+	_, all := smallStore(t)
+	r := rand.New(rand.NewPCG(3, 5))
+	info := feedInfo("small", intel.Snapshot)
+	mustRun(t, c, info, day(0), randomEntries(r, all, 1)...)
+	for i := range 6 {
+		mustRun(t, c, info, day(i+1), append(randomEntries(r, all[:40], 0.5), randomEntries(r, all[40:], 1)...)...)
+		if i == 3 || i == 4 {
+			if _, err := c.Fold(t.Context(), "small", FoldOptions{Now: day(i + 1)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	stable := randomEntries(r, all[40:], 1)
+	mustRun(t, c, info, day(8), stable...)
+	if _, err := c.Fold(t.Context(), "small", FoldOptions{Now: day(20)}); err != nil {
+		t.Fatal(err)
+	}
+	mustRun(t, c, info, day(9), append(randomEntries(r, all[:40], 0.3), stable[10:]...)...)
+	if err := c.Sweep(context.Background(), time.Now().Add(time.Hour), 0); err != nil {
+		t.Fatal(err)
+	}
+	noProblems(t, store)
+	h, _, _ := c.Head(t.Context(), "small")
+	deltas, history := 0, 0
+	for _, s := range h.Segments {
+		if s.Delta {
+			deltas++
+		}
+		if s.History {
+			history++
+		}
+	}
+	if h.Shards < 2 || deltas == 0 || history == 0 {
+		t.Fatalf("%d shards, %d deltas, %d history segments", h.Shards, deltas, history)
+	}
+	return store, all
+}
+
+func layered() Options { return Options{ShardSize: 130, Small: 5, Live: 48 * time.Hour} }
+
 // answers asks about everything and returns what was said, and whether any
 // question got an error.
 func answers(t testing.TB, c *Corpus, all []intel.Indicator) (said []string, failed bool) {
@@ -94,12 +139,18 @@ func harmless(t *testing.T, turn int, what string, store *memStore, all []intel.
 
 // TestDamageIsFound flips bits and cuts bytes off everywhere.
 func TestDamageIsFound(t *testing.T) {
-	store, all := smallStore(t)
+	for name, make := range map[string]func(testing.TB) (*memStore, []intel.Indicator){"one segment": smallStore, "layers": layeredStore} {
+		t.Run(name, func(t *testing.T) { damageIsFound(t, make) })
+	}
+}
+
+func damageIsFound(t *testing.T, make func(testing.TB) (*memStore, []intel.Indicator)) {
+	store, all := make(t)
 	want, failed := answers(t, openCorpus(t, store, Options{}), all)
 	if failed {
 		t.Fatal("the undamaged store fails")
 	}
-	flips, cuts := 1000, 200
+	flips, cuts := 600, 150
 	if soak() {
 		flips, cuts = 20_000, 5_000
 	}
@@ -112,7 +163,9 @@ func TestDamageIsFound(t *testing.T) {
 	for i := range flips {
 		key := keys[i%len(keys)]
 		if i%4 != 0 {
-			key = keys[slices.IndexFunc(keys, func(k string) bool { return strings.HasSuffix(k, segExt) })]
+			for !strings.HasSuffix(key, segExt) {
+				key = keys[r.IntN(len(keys))]
+			}
 		}
 		data := bytes.Clone(store.objects[key].data)
 		at, bit := r.IntN(len(data)), r.IntN(8)
@@ -223,6 +276,47 @@ func TestRunMendsDamage(t *testing.T) {
 				t.Errorf("%d listings kept their history", old)
 			}
 		})
+	}
+}
+
+// TestRunMendsDamagedLayers: whichever segment of a feed is damaged or gone, the
+// next run leaves a sound feed with all that it lists, and says what it cost.
+func TestRunMendsDamagedLayers(t *testing.T) {
+	good, all := layeredStore(t)
+	head, _, err := readHead(t.Context(), good, "small")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(8, 8))
+	entries := randomEntries(r, all, 0.8)
+	for i, ref := range head.Segments {
+		for _, at := range []int{-1, 20, int(ref.Bytes) / 2, int(ref.Bytes) - 100} {
+			store := good.damaged(ref.Key, bytes.Clone(good.objects[ref.Key].data))
+			if at < 0 {
+				delete(store.objects, ref.Key)
+			} else {
+				store.objects[ref.Key].data[at] ^= 0x10
+			}
+			c := openCorpus(t, store, layered())
+			m, err := run(t.Context(), c, feedInfo("small", intel.Snapshot), day(12), entries)
+			if err != nil {
+				t.Fatalf("%+v at %d: %v", ref, at, err)
+			}
+			if m.Damage == nil && (at == -1 || at > int(ref.Bytes)-footerSize) {
+				t.Errorf("segment %d at %d: no damage told", i, at)
+			}
+			for _, e := range entries {
+				if ls := c.View().Exact(e.Indicator, time.Time{}, nil); len(ls) != 1 || !ls[0].Listed {
+					t.Fatalf("segment %d at %d: %v: %+v", i, at, e.Indicator, ls)
+				}
+			}
+			if m.Damage != nil {
+				noProblems(t, store)
+			}
+			if _, err := c.Fold(t.Context(), "small", FoldOptions{Now: day(30)}); err != nil && m.Damage != nil {
+				t.Errorf("segment %d at %d: %v", i, at, err)
+			}
+		}
 	}
 }
 

@@ -353,7 +353,7 @@ func (t *tidier) write(f rewriting) (ref SegmentRef, err error) {
 			if err != nil {
 				return err
 			}
-			r, err := newFeeder(s.st.segs[s.i], skip)
+			r, err := newFeeder(s.st.segs[s.i], skip, nil)
 			if err != nil {
 				return err
 			}

@@ -9,9 +9,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cespare/xxhash/v2"
 
 	"github.com/elasticintel/elasticintel/internal/blob"
 	"github.com/elasticintel/elasticintel/internal/intel"
@@ -98,7 +101,9 @@ func copyStore(t *testing.T, from, to blob.Store) {
 func writeFixture(t *testing.T, dir string) {
 	t.Helper()
 	mem := newMemStore(t)
-	c := openCorpus(t, mem, Options{Now: func() time.Time { return day(30) }})
+	o := layered()
+	o.Now = func() time.Time { return day(30) }
+	c := openCorpus(t, mem, o)
 	all := universe(t)
 	r := rand.New(rand.NewPCG(11, 12))
 	infos := []intel.FeedInfo{feedInfo("snapshot", intel.Snapshot), feedInfo("append-ttl", intel.Append), feedInfo("starter", intel.Rolling)}
@@ -107,7 +112,11 @@ func writeFixture(t *testing.T, dir string) {
 	infos[2].Snapshot = "2026-02-01"
 	for i := range 9 {
 		mustRun(t, c, infos[i%3], day(i), append(randomEntries(r, all, 0.4), benchEntries(30, func(k int) uint64 { return uint64(k) })...)...)
+		if _, err := c.Fold(t.Context(), infos[i%3].ID, FoldOptions{Now: day(i)}); err != nil {
+			t.Fatal(err)
+		}
 	}
+	mustRun(t, c, infos[0], day(9), append(randomEntries(r, all[:20], 0.4), benchEntries(30, func(k int) uint64 { return uint64(k) })...)...)
 	if err := c.Sweep(t.Context(), time.Now().Add(time.Hour), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -284,6 +293,46 @@ func TestCollidingValues(t *testing.T) {
 	m = mustRun(t, d, a, day(1), benchEntries(500, func(i int) uint64 { return uint64(i + 250) })...)
 	if m.Change.Updated != 0 || m.Change.New != m.Change.Removed || m.Change.Open != m.Segments[0].Open {
 		t.Errorf("%+v", m)
+	}
+}
+
+// TestCollisionsDoNotTravel: values chosen to be alike under one seed, or under
+// hashes that anybody can compute, are as any others under another store's.
+func TestCollisionsDoNotTravel(t *testing.T) {
+	victim, err := readStore(t.Context(), newMemStore(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := readStore(t.Context(), newMemStore(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const tries, chosen = 1 << 18, 1 << 10
+	name := func(i int) string { return fmt.Sprintf("h%d.example", i) }
+	for known, sum := range map[string]func(string) uint64{
+		"another store's seed": func(s string) uint64 { return other.sum(intel.Domain, s) },
+		"no seed":              func(s string) uint64 { return hasher{mask: ^uint64(0)}.sum(intel.Domain, s) },
+		"xxhash":               xxhash.Sum64String,
+	} {
+		alike := make([]hashed, tries)
+		for i := range alike {
+			alike[i] = hashed{hash: sum(name(i)), ref: uint32(i)}
+		}
+		alike = sortHashed(alike, 0)[:chosen] // they share the first 7 bits: one shard of 128, and close in a directory
+		if alike[chosen-1].hash>>57 != 0 {
+			t.Fatalf("%s: not alike", known)
+		}
+		var places [64]int
+		differ := map[uint64]bool{}
+		for _, k := range alike {
+			h := victim.sum(intel.Domain, name(int(k.ref)))
+			places[h>>58]++
+			differ[h>>32] = true
+		}
+		// 16 are expected in each place; 48 would happen once in 10^10 tests.
+		if worst := slices.Max(places[:]); worst > 48 || len(differ) < chosen-2 {
+			t.Errorf("%s: %d of %d in one place of 64, %d differ", known, worst, chosen, len(differ))
+		}
 	}
 }
 

@@ -27,6 +27,7 @@ type shardMerge struct {
 	openOf   map[intel.Kind]int      // how many open ones of the base's are in fresh or gone
 	spans    []span                  // scratch
 	text     []byte                  // scratch
+	touched  byte                    // keeps the compiler from leaving reads out
 }
 
 // spot is a record of a stack.
@@ -82,6 +83,9 @@ func (s *shardMerge) compare() error {
 		if i%4096 == 0 && s.ctx.Err() != nil {
 			return s.ctx.Err()
 		}
+		if i%touchAhead == 0 {
+			s.touch(s.match[i:min(i+touchAhead, len(s.match))])
+		}
 		if old.seg == doubled {
 			continue
 		}
@@ -111,6 +115,22 @@ func (s *shardMerge) compare() error {
 		s.fresh = append(s.fresh, fresh{entry, spot{seg: nowhere}})
 	}
 	return s.leaveOut(missing)
+}
+
+// touchAhead is how many records are touched before they are read.
+const touchAhead = 32
+
+// touch reads a byte of each record's beginning and of what follows. What the
+// comparison waits for is memory: these reads wait together.
+func (s *shardMerge) touch(spots []spot) {
+	for _, p := range spots {
+		if p.seg < doubled {
+			heap, at := s.stack.segs[p.seg].heap, int(p.ref)*4
+			if at+64 < len(heap) {
+				s.touched += heap[at] + heap[at+64]
+			}
+		}
+	}
 }
 
 // remembered looks an entry up in the history alone.

@@ -11,6 +11,10 @@ import (
 // no cheaper than a new base.
 const deltaShare = 0.5
 
+// maxDeltaSample is how many entries a delta's words are learnt from: it is soon
+// folded into a base, which learns from more.
+const maxDeltaSample = 5000
+
 // write writes what the run changed: a new delta, or a new base where there is
 // none to begin with, the shard is small, or the delta would be large.
 func (s *shardMerge) write() error {
@@ -75,7 +79,7 @@ func (s *shardMerge) newDelta() (below []SegmentRef, ref SegmentRef, x *weaver, 
 	if d >= 0 {
 		last = st.segs[d]
 	}
-	x = s.weaver(last)
+	x = s.weaver(last, maxDeltaSample)
 	x.repl.open = maps.Clone(s.openOf)
 	if d >= 0 {
 		for _, k := range last.kinds {
@@ -103,7 +107,7 @@ func (s *shardMerge) newBase() (below []SegmentRef, ref SegmentRef, x *weaver, e
 	if b := st.base(); b >= 0 && len(s.fresh) <= st.segs[b].listings() {
 		vocab = st.segs[b]
 	}
-	x = s.weaver(vocab)
+	x = s.weaver(vocab, maxSample)
 	if x.from, err = s.feeders(first, len(st.segs)); err != nil || s.damage != nil {
 		return nil, ref, x, err
 	}
@@ -116,13 +120,14 @@ func (s *shardMerge) newBase() (below []SegmentRef, ref SegmentRef, x *weaver, e
 }
 
 // weaver prepares to write the shard's next segment with the vocabulary of one
-// of before and what the fresh records repeat.
-func (s *shardMerge) weaver(vocab *segment) *weaver {
+// of before and what a sample of the fresh records repeats.
+func (s *shardMerge) weaver(vocab *segment, sample int) *weaver {
 	x := &weaver{ctx: s.ctx, vocab: newVocabulary(nil, nil)}
 	if vocab != nil {
 		x.vocab = newVocabulary(vocab.names, vocab.words.strings())
 	}
-	x.vocab.learn(len(s.fresh), func(i int) intel.Fields { return s.fields(s.fresh[i].entry) })
+	every := 1 + len(s.fresh)/sample
+	x.vocab.learn(len(s.fresh)/every, func(i int) intel.Fields { return s.fields(s.fresh[i*every].entry) })
 	x.repl.shardBits = s.bits
 	x.size = len(s.fresh) + len(s.gone)
 	return x
@@ -130,8 +135,12 @@ func (s *shardMerge) weaver(vocab *segment) *weaver {
 
 // feeders return what goes on of the segments from one place in the stack to before another.
 func (s *shardMerge) feeders(from, to int) (out []*feeder, err error) {
+	var lost *int
+	if s.damage != nil {
+		lost = &s.lost
+	}
 	for i := from; i < to; i++ {
-		f, err := newFeeder(s.stack.segs[i], s.skip[i])
+		f, err := newFeeder(s.stack.segs[i], s.skip[i], lost)
 		if err != nil {
 			return nil, err
 		}

@@ -46,15 +46,25 @@ func sortHashed(hs []hashed, same uint) []hashed {
 	}
 	start := uint32(0)
 	for _, end := range ends {
-		slices.SortFunc(out[start:end], func(a, b hashed) int {
-			if c := cmp.Compare(a.hash, b.hash); c != 0 {
-				return c
-			}
-			return cmp.Compare(a.ref, b.ref)
-		})
+		sortBucket(out[start:end])
 		start = end
 	}
 	return out
+}
+
+// sortBucket sorts a bucket, which is small unless hashes are alike.
+func sortBucket(hs []hashed) {
+	if len(hs) > 32 {
+		slices.SortFunc(hs, func(a, b hashed) int { return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(a.ref, b.ref)) })
+		return
+	}
+	for i := 1; i < len(hs); i++ {
+		x, j := hs[i], i
+		for ; j > 0 && (hs[j-1].hash > x.hash || hs[j-1].hash == x.hash && hs[j-1].ref > x.ref); j-- {
+			hs[j] = hs[j-1]
+		}
+		hs[j] = x
+	}
 }
 
 // valueKey is a text to be sorted and the eight bytes of it that are looked at.

@@ -132,10 +132,11 @@ func (c *Corpus) follow(ctx context.Context, id string, f *followed) error {
 		segs, err := c.openSegments(ctx, head, f.state)
 		if err == nil {
 			state := &feedState{head: head, etag: etag, segs: segs}
-			if state.dead, err = deadOf(head.Segments, segs); err == nil {
-				f.state = state
+			if err := guard(segs, state.bury); err != nil {
+				return err
 			}
-			return err
+			f.state = state
+			return nil
 		}
 		if try == 3 || !errors.Is(err, blob.ErrNotFound) {
 			return err
@@ -157,6 +158,26 @@ func (c *Corpus) openSegments(ctx context.Context, head *Head, old *feedState) (
 		segs = append(segs, s)
 	}
 	return segs, nil
+}
+
+// bury finds the dead records, and checks what the tables of all feeds will be
+// made from, so that damage there is this feed's alone.
+func (f *feedState) bury() (err error) {
+	if f.dead, err = deadOf(f.head.Segments, f.segs); err != nil {
+		return err
+	}
+	for i, s := range f.segs {
+		if s.cidr.n > 0 {
+			err = s.check(s.cidr.off, s.cidr.n*s.cidr.size)
+		}
+		if err == nil && f.dead[i] != nil {
+			_, err = s.roffs()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // segment returns the open segment with this key, or nil.

@@ -275,6 +275,65 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// TestSweepKeepsLayers: a base stays while deltas come and go above it, and what
+// is replaced counts from when it was.
+func TestSweepKeepsLayers(t *testing.T) {
+	store := newStore(t)
+	c := openCorpus(t, store, Options{Small: 1})
+	info := feedInfo("f", intel.Snapshot)
+	entries := benchEntries(50, func(i int) uint64 { return uint64(i) })
+	for i := range 4 {
+		mustRun(t, c, info, day(i), entries[i:]...)
+	}
+	h, _, err := c.Head(t.Context(), "f")
+	if err != nil || len(h.Segments) != 2 || len(h.Former) != 2 {
+		t.Fatalf("%+v %v", h, err)
+	}
+	infos, err := store.List(t.Context(), segDir)
+	if err != nil || len(infos) != 4 {
+		t.Fatal(infos, err)
+	}
+	// The base is a day old, the deltas 5, 3 and 1 hours.
+	for i, info := range infos {
+		at := time.Now().Add(-[]time.Duration{24, 5, 3, 1}[i] * time.Hour)
+		if err := os.Chtimes(filepath.Join(store.Root(), filepath.FromSlash(info.Key)), at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, x := range []struct {
+		grace time.Duration
+		left  int
+	}{{4 * time.Hour, 4}, {2 * time.Hour, 3}, {30 * time.Minute, 2}, {0, 2}} {
+		if err := c.Sweep(t.Context(), time.Now(), x.grace); err != nil {
+			t.Fatal(err)
+		}
+		if infos, _ = store.List(t.Context(), segDir); len(infos) != x.left {
+			t.Errorf("grace %v leaves %d, want %d", x.grace, len(infos), x.left)
+		}
+	}
+	noProblems(t, store)
+	// What is purged without a successor lingers from when the head was written.
+	mustRun(t, c, info, day(4))
+	if changed, err := c.Fold(t.Context(), "f", FoldOptions{Now: day(90)}); err != nil || !changed {
+		t.Fatal(changed, err)
+	}
+	if n, err := c.Purge(t.Context(), "f", day(9)); err != nil || n != 50 {
+		t.Fatal(n, err)
+	}
+	if err := c.Sweep(t.Context(), time.Now(), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if infos, _ = store.List(t.Context(), segDir); len(infos) == 0 {
+		t.Error("nothing lingers")
+	}
+	if err := c.Sweep(t.Context(), time.Now().Add(time.Hour), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if infos, _ = store.List(t.Context(), segDir); len(infos) != 0 {
+		t.Errorf("left: %v", infos)
+	}
+}
+
 // TestConcurrentReadersAndWriters has two writers and readers in two corpora on
 // one folder; every answer must be that of some committed run.
 func TestConcurrentReadersAndWriters(t *testing.T) {

@@ -153,40 +153,45 @@ func (st *stack) delta() int {
 // deadRefs returns the heap offsets/4 of the i-th segment's dead records.
 func (st *stack) deadRefs(i int) (bitset, error) { return st.segs[i].refsOf(st.dead[i]) }
 
+// roffs returns the heap offsets/4 of all records, by number, checked.
+func (s *segment) roffs() ([]byte, error) {
+	b := s.bytes(secRoff)
+	if len(b) == 0 {
+		return b, nil
+	}
+	return b, s.check(s.roff.off, len(b))
+}
+
 // refsOf returns the heap offsets/4 of the records with these numbers.
 func (s *segment) refsOf(numbers *roaring.Bitmap) (bitset, error) {
 	out := newBitset(len(s.heap) / 4)
 	if numbers == nil {
 		return out, nil
 	}
+	roff, err := s.roffs()
+	if err != nil {
+		return nil, err
+	}
 	for it := numbers.Iterator(); it.HasNext(); {
-		row, err := s.row(s.roff, int(it.Next()))
-		if err != nil {
-			return nil, err
-		}
-		out.set(le.Uint32(row))
+		out.set(u32at(roff, int(it.Next()))) // deadOf checked the number
 	}
 	return out, nil
 }
 
 // numbers returns the numbers of the records at these heap offsets/4, upwards.
 func (s *segment) numbers(refs []uint32) ([]uint32, error) {
+	roff, err := s.roffs()
+	if err != nil {
+		return nil, err
+	}
 	slices.Sort(refs)
 	out := make([]uint32, 0, len(refs))
 	n := 0
 	for _, ref := range refs {
-		for ; n < s.roff.n; n++ {
-			row, err := s.row(s.roff, n)
-			if err != nil {
-				return nil, err
-			}
-			if at := le.Uint32(row); at == ref {
-				break
-			} else if at > ref {
-				n = s.roff.n
-			}
+		for n < len(roff)/4 && u32at(roff, n) < ref {
+			n++
 		}
-		if n >= s.roff.n {
+		if n == len(roff)/4 || u32at(roff, n) != ref {
 			return nil, fmt.Errorf("%w: no record begins there", s.bad(int(ref)*4))
 		}
 		out = append(out, uint32(n))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -48,6 +49,7 @@ type feeder struct {
 	only func(r *record, h *history) bool // nil: all the others do
 	list []byte                           // u32 heap offsets/4 in order
 	keep bool                             // packed fields mean the same in the new segment
+	lost *int                             // counts records that cannot be read, and go no further; nil: they are an error
 
 	n      int  // the next one
 	have   bool // there is a record in hand:
@@ -59,9 +61,9 @@ type feeder struct {
 
 // newFeeder takes the order from the segment where that is in order and not
 // damaged, and else from its records.
-func newFeeder(s *segment, skip bitset) (*feeder, error) {
-	f := &feeder{seg: s, skip: skip, list: s.bytes(secRoff)}
-	if s.foot.format > 1 && s.check(s.roff.off, len(f.list)) == nil {
+func newFeeder(s *segment, skip bitset, lost *int) (*feeder, error) {
+	f := &feeder{seg: s, skip: skip, list: s.bytes(secRoff), lost: lost}
+	if _, err := s.roffs(); err == nil && s.foot.format > 1 {
 		return f, nil
 	}
 	f.list = nil
@@ -74,15 +76,13 @@ func newFeeder(s *segment, skip bitset) (*feeder, error) {
 		if skip.has(ref) {
 			continue
 		}
-		r, err := s.record(ref)
-		if err != nil {
-			return nil, err
+		if err := f.read(ref); err != nil {
+			if err := f.lose(err); err != nil {
+				return nil, err
+			}
+			continue
 		}
-		h, _, ok := r.history(f.spans)
-		if f.spans = h.spans; !ok {
-			return nil, s.bad(r.off)
-		}
-		all = append(all, timed{h.changed, ref})
+		all = append(all, timed{f.hist.changed, ref})
 	}
 	slices.SortStableFunc(all, func(a, b timed) int { return cmp.Compare(a.changed, b.changed) })
 	for len(all) > 0 {
@@ -121,17 +121,37 @@ func (f *feeder) next() error {
 		if f.skip.has(ref) {
 			continue
 		}
-		r, err := f.seg.record(ref)
-		if err != nil {
-			return err
+		if err := f.read(ref); err != nil {
+			if err := f.lose(err); err != nil {
+				return err
+			}
+			continue
 		}
-		h, packed, ok := r.history(f.spans)
-		if f.spans = h.spans; !ok {
-			return f.seg.bad(r.off)
-		}
-		f.rec, f.hist, f.packed = r, h, packed
-		f.have = f.only == nil || f.only(&r, &h)
+		f.have = f.only == nil || f.only(&f.rec, &f.hist)
 	}
+	return nil
+}
+
+// read takes the record at heap offset ref*4 in hand.
+func (f *feeder) read(ref uint32) error {
+	r, err := f.seg.record(ref)
+	if err != nil {
+		return err
+	}
+	h, packed, ok := r.history(f.spans)
+	if f.spans = h.spans; !ok {
+		return f.seg.bad(r.off)
+	}
+	f.rec, f.hist, f.packed = r, h, packed
+	return nil
+}
+
+// lose counts a record that cannot be read, if that is how it is to be.
+func (f *feeder) lose(err error) error {
+	if f.lost == nil || !errors.Is(err, ErrCorrupt) {
+		return err
+	}
+	*f.lost++
 	return nil
 }
 
