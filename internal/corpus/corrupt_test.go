@@ -366,32 +366,66 @@ func TestTruncatedUnderOurFeet(t *testing.T) {
 // TestVerifyDerivesAgain: sections that do not follow from the records are found
 // although every checksum is right.
 func TestVerifyDerivesAgain(t *testing.T) {
-	store, _ := smallStore(t)
+	store, _ := layeredStore(t)
 	head, tag, err := readHead(t.Context(), store, "small")
 	if err != nil {
 		t.Fatal(err)
 	}
-	ref := &head.Segments[0]
-	good := store.objects[ref.Key].data
-	foot, err := readFooter(good)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, sec := range foot.sections {
-		if sec.id == secHeap || sec.id == secSums || sec.id == secNames || sec.id == secWords || sec.len == 0 {
-			continue
+	met := map[uint32]bool{}
+	for i := range head.Segments {
+		good := head.Segments[i]
+		data := store.objects[good.Key].data
+		foot, err := readFooter(data)
+		if err != nil {
+			t.Fatal(err)
 		}
-		data := bytes.Clone(good)
-		data[sec.off+sec.len-1-sec.len/3] ^= 1
-		reseal(data)
-		bad := store.damaged(ref.Key, data)
-		ref.Sum = fmt.Sprintf("%016x", xxhash.Sum64(data))
-		if _, err := openCorpus(t, bad, Options{}).Commit(t.Context(), head, tag); err != nil {
+		for _, sec := range foot.sections {
+			if sec.id == secHeap || sec.id == secSums || sec.id == secNames || sec.id == secWords || sec.len == 0 {
+				continue
+			}
+			met[sec.id] = true
+			for _, at := range []int{sec.len - 1 - sec.len/3, sec.len - 5, sec.len / 5, 1} {
+				data := bytes.Clone(data)
+				data[sec.off+max(at, 0)] ^= 1
+				reseal(data)
+				bad := store.damaged(good.Key, data)
+				head.Segments[i].Sum = fmt.Sprintf("%016x", xxhash.Sum64(data))
+				if _, err := openCorpus(t, bad, Options{}).Commit(t.Context(), head, tag); err != nil {
+					t.Fatal(err)
+				}
+				n := 0
+				if err := Verify(t.Context(), bad, func(Problem) { n++ }); err != nil || n == 0 {
+					t.Errorf("segment %d section %v byte %d: %d problems, %v", i, sec, at, n, err)
+				}
+			}
+		}
+		head.Segments[i] = good
+	}
+	for _, id := range []uint32{secRepl, secBatch, secPost, secFst, secStat, secRoff, secAddr4, secAddr6, secCIDR, secAtHash, secHoff, secHash} {
+		if !met[id] {
+			t.Errorf("section %s was not changed", sectionNames[id])
+		}
+	}
+	// What the head says of the segments.
+	for name, change := range map[string]func(h *Head){
+		"replaces":      func(h *Head) { h.Segments[len(h.Segments)-1].Replaces++ },
+		"replaces open": func(h *Head) { h.Segments[len(h.Segments)-1].ReplacesOpen++ },
+		"shards":        func(h *Head) { h.Shards *= 2 },
+		"base left out": func(h *Head) {
+			delta := slices.IndexFunc(h.Segments, func(r SegmentRef) bool { return r.Delta })
+			h.Segments = slices.Delete(h.Segments, delta-1, delta)
+		},
+	} {
+		bad := store.damaged(storeKey, store.objects[storeKey].data)
+		h := *head
+		h.Segments = slices.Clone(head.Segments)
+		change(&h)
+		if _, err := openCorpus(t, bad, Options{}).Commit(t.Context(), &h, tag); err != nil {
 			t.Fatal(err)
 		}
 		n := 0
-		if err := Verify(t.Context(), bad, func(Problem) { n++ }); err != nil || n != 1 {
-			t.Errorf("section %v: %d problems, %v", sec, n, err)
+		if err := Verify(t.Context(), bad, func(Problem) { n++ }); err != nil || n == 0 {
+			t.Errorf("%s: %d problems, %v", name, n, err)
 		}
 	}
 }

@@ -7,9 +7,15 @@
 //	heads/FEED.json        what is current for a feed; replaced by compare-and-swap
 //	segments/FEED/NAME.seg the listings of a feed; written once, never changed
 //
+// A feed is cut into shards by its records' hashes, one while it is small. A
+// shard is a stack of segments, in which a record replaces that of the same
+// indicator below: history (closed listings that are old), a base, and a delta of
+// what changed since.
+//
 // A feed's run calls Merge, which compares what the feed says now with its
-// current segment and writes the next one, and Commit, which makes that one
-// current. A Corpus follows the heads (Refresh) and answers from a View, an
+// current segments and writes what changed, and Commit, which makes that
+// current. Fold brings in the background what deltas add up to into a new base;
+// Purge deletes old history. A Corpus follows the heads (Refresh) and answers from a View, an
 // immutable snapshot of all feeds that is swapped atomically. Everything but
 // those objects is derived and lives in memory.
 package corpus

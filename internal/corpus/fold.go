@@ -245,8 +245,12 @@ func (t *tidier) moves(st *stack) (old, keep int) {
 		old = 0
 	}
 	keep = t.c.worn(st)
-	for size := old; old > 0 && keep > 0 && st.refs[keep-1].Listings < 2*size; keep-- {
-		size += st.refs[keep-1].Listings
+	for size := old; old > 0 && keep > 0; keep-- {
+		n := st.refs[keep-1].Listings
+		if n >= 2*size || n+size > 2*t.c.opt.ShardSize { // so that memory follows the shard and not its history
+			break
+		}
+		size += n
 	}
 	return old, keep
 }
@@ -277,12 +281,15 @@ func (t *tidier) cut(stacks []*stack, bits uint) (*Head, error) {
 func (t *tidier) piece(stacks []*stack, shard int) (refs []SegmentRef, err error) {
 	bits := t.next.shardBits()
 	mine := func(r *record, _ *history) bool { return shardOf(t.c.hash.sumBytes(r.kind, r.value), bits) == shard }
-	past, current := rewriting{shard: shard, history: true}, rewriting{shard: shard}
+	var todo []rewriting
+	current := rewriting{shard: shard}
 	for _, st := range stacks {
-		past.from = append(past.from, st.sources(0, st.history(), mine)...)
+		for _, s := range st.sources(0, st.history(), mine) {
+			todo = append(todo, rewriting{shard: shard, history: true, from: []source{s}})
+		}
 		current.from = append(current.from, st.sources(st.history(), len(st.segs), mine)...)
 	}
-	for _, w := range []rewriting{past, current} {
+	for _, w := range append(todo, current) {
 		ref, err := t.write(w)
 		if err != nil {
 			return nil, err

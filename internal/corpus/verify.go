@@ -70,7 +70,7 @@ func verifyFeed(ctx context.Context, store blob.Store, h hasher, id string) (pro
 			}
 		}
 		if len(problems) == 0 {
-			problems = verifyStacks(head, segs, h)
+			problems = verifyStacks(head, segs)
 		}
 		if len(problems) == 0 {
 			return nil

@@ -10,7 +10,7 @@ import (
 // verifyStacks checks what the segments of a feed say of each other: that every
 // record is in its shard and every indicator listed once, and that what is
 // replaced is what the replacing ones and the head say.
-func verifyStacks(head *Head, segs []*segment, h hasher) (problems []Problem) {
+func verifyStacks(head *Head, segs []*segment) (problems []Problem) {
 	defer runtime.KeepAlive(segs)
 	report := func(i int, err error) {
 		if err != nil {
@@ -30,11 +30,7 @@ func verifyStacks(head *Head, segs []*segment, h hasher) (problems []Problem) {
 			for i := range st.refs {
 				report(first+i, st.checkReplaced(i))
 			}
-			listed := map[uint64][]spot{} // of every hash, the records above that are not dead
-			for i := len(st.segs) - 1; i >= 0; i-- {
-				report(first+i, st.checkRecords(i, head.shardBits(), h, listed))
-			}
-			return nil
+			return st.checkRecords(head.shardBits())
 		})
 		if err != nil {
 			report(first, err)
@@ -80,34 +76,59 @@ func (st *stack) checkReplaced(i int) error {
 }
 
 // checkRecords checks that every record is one of the shard, that a dead one is
-// listed above and another one not.
-func (st *stack) checkRecords(i int, bits uint, h hasher, listed map[uint64][]spot) error {
-	s, dead := st.segs[i], st.dead[i]
-	for n := range s.roff.n {
-		r, err := s.nth(n)
+// listed above, and no indicator twice.
+func (st *stack) checkRecords(bits uint) error {
+	var all []hashed
+	dead := make([]bitset, len(st.segs))
+	for i, s := range st.segs {
+		var err error
+		if dead[i], err = st.deadRefs(i); err != nil {
+			return err
+		}
+		for j := range s.byHash.len() {
+			h := hashed{u64at(s.byHash.hash, j), u32at(s.byHash.ref, j), uint32(i)}
+			if shardOf(h.hash, bits) != st.shard {
+				return fmt.Errorf("%w: it belongs to another shard", s.bad(int(h.ref)*4))
+			}
+			all = append(all, h)
+		}
+	}
+	for all = sortHashed(all, bits); len(all) > 0; {
+		n := same(all, all[0].hash)
+		for i, h := range all[:n] {
+			if err := st.checkRecord(h, all[:n], i, dead); err != nil {
+				return err
+			}
+		}
+		all = all[n:]
+	}
+	return nil
+}
+
+// checkRecord holds one record against those of the same hash.
+func (st *stack) checkRecord(h hashed, alike []hashed, place int, dead []bitset) error {
+	isDead, replaced, twice := dead[h.seg].has(h.ref), false, false
+	if len(alike) > 1 {
+		r, err := st.segs[h.seg].record(h.ref)
 		if err != nil {
 			return err
 		}
-		hash := h.sumBytes(r.kind, r.value)
-		if shardOf(hash, bits) != st.shard {
-			return fmt.Errorf("%w: record at byte %d belongs to another shard", ErrCorrupt, r.off)
-		}
-		above, isDead := false, dead != nil && dead.Contains(uint32(n))
-		for _, p := range listed[hash] {
-			o, err := st.segs[p.seg].record(p.ref)
+		for i, o := range alike {
+			other, err := st.segs[o.seg].record(o.ref)
 			if err != nil {
 				return err
 			}
-			above = above || o.is(r.kind, string(r.value))
+			if i != place && other.is(r.kind, string(r.value)) {
+				replaced = replaced || o.seg > h.seg
+				twice = twice || !dead[o.seg].has(o.ref)
+			}
 		}
-		switch {
-		case above && !isDead:
-			return fmt.Errorf("%w: the indicator of the record at byte %d is listed twice", ErrCorrupt, r.off)
-		case isDead && !above:
-			return fmt.Errorf("%w: the record at byte %d is replaced by none", ErrCorrupt, r.off)
-		case !isDead:
-			listed[hash] = append(listed[hash], spot{uint32(i), uint32(r.off / 4)})
-		}
+	}
+	switch {
+	case isDead && !replaced:
+		return fmt.Errorf("%w: nothing replaces it", st.segs[h.seg].bad(int(h.ref)*4))
+	case !isDead && twice:
+		return fmt.Errorf("%w: its indicator is listed twice", st.segs[h.seg].bad(int(h.ref)*4))
 	}
 	return nil
 }
