@@ -236,29 +236,24 @@ func (c *Corpus) soundTexts(segs []*segment) (out []*segment) {
 
 // sweepGroups deletes damaged groups, and those that have been of no use for
 // longer than the grace. A group that others replaced became useless when the
-// last of those was written; one that nothing replaced counts from when the next one
-// was written, or from its own time.
+// last of the segments it has that are current was put into one; a group of which
+// none is current counts from when the next one was written, or from its own time.
 func (c *Corpus) sweepGroups(ctx context.Context, all []*knownGroup, docs map[string]int) (deleted bool, err error) {
 	var infos []blob.Info
-	byKey := map[string]time.Time{} // when groups were written
 	for _, k := range all {
 		infos = append(infos, k.info)
-		byKey[k.info.Key] = k.info.Modified
 	}
 	used := map[*group]bool{}
-	grouped := map[string]time.Time{} // when segments were put into the group that is in use
 	for _, use := range chooseGroups(sound(all), docs) {
 		used[use.group] = true
-		for _, s := range use.segs {
-			grouped[s.key] = byKey[use.group.key]
-		}
 	}
+	times := groupedAt(all)
 	before := c.opt.Now().Add(-groupGrace)
 	var errs []error
 	for _, k := range all {
 		switch {
 		case k.spoiled():
-		case k.err != nil || used[k.group] || !uselessSince(k, infos, grouped).Before(before):
+		case k.err != nil || used[k.group] || !uselessSince(k, infos, docs, times).Before(before):
 			continue // where err: of a newer format, or not readable just now
 		}
 		err := c.store.Delete(ctx, k.info.Key)
@@ -267,11 +262,37 @@ func (c *Corpus) sweepGroups(ctx context.Context, all []*knownGroup, docs map[st
 	return deleted, errors.Join(errs...)
 }
 
-// uselessSince is when a group was replaced; grouped says when its segments were
-// put into others.
-func uselessSince(k *knownGroup, infos []blob.Info, grouped map[string]time.Time) (t time.Time) {
+// groupedAt returns when each segment was put into a group, in order.
+func groupedAt(all []*knownGroup) map[string][]time.Time {
+	out := map[string][]time.Time{}
+	for _, k := range all {
+		if k.err != nil {
+			continue
+		}
+		for _, m := range k.group.members {
+			out[m.key] = append(out[m.key], k.info.Modified)
+		}
+	}
+	for _, times := range out {
+		slices.SortFunc(times, time.Time.Compare)
+	}
+	return out
+}
+
+// uselessSince is when a group was replaced. Of the groups that its segments were
+// put into later the first counts: the last would begin the grace anew with
+// every group that is written.
+func uselessSince(k *knownGroup, infos []blob.Info, docs map[string]int, grouped map[string][]time.Time) (t time.Time) {
 	for _, m := range k.group.members {
-		if at := grouped[m.key]; at.After(t) {
+		if _, current := docs[m.key]; !current {
+			continue
+		}
+		times := grouped[m.key]
+		at := k.info.Modified
+		if i := slices.IndexFunc(times, at.Before); i >= 0 {
+			at = times[i]
+		}
+		if at.After(t) {
 			t = at
 		}
 	}

@@ -22,10 +22,9 @@ type world struct {
 
 // worldFeed is a feed and what it lists now.
 type worldFeed struct {
-	info  intel.FeedInfo
-	pool  []intel.Indicator
-	list  map[intel.Indicator]intel.Entry
-	order []intel.Indicator // of list
+	info intel.FeedInfo
+	pool []intel.Indicator
+	list map[intel.Indicator]intel.Entry
 }
 
 func newWorld(seed uint64) *world {
