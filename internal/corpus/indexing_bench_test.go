@@ -97,3 +97,34 @@ func benchIndex(b *testing.B, entries []intel.Entry) {
 	b.ReportMetric(float64(post)/n, "post-B/listing")
 	b.ReportMetric(float64(fst)/n, "fst-B/listing")
 }
+
+// BenchmarkRegroup puts 60 feeds into groups.
+func BenchmarkRegroup(b *testing.B) {
+	store := newMemStore(b)
+	benchCorpus(b, store, 300_000, 60)
+	c := openCorpus(b, store, Options{})
+	docs := 0
+	for b.Loop() {
+		infos, err := store.List(b.Context(), groupStore)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, i := range infos {
+			_ = store.Delete(b.Context(), i.Key)
+		}
+		if changed, err := c.Regroup(b.Context()); !changed || err != nil {
+			b.Fatal(changed, err)
+		}
+	}
+	groups, err := c.openGroups(b.Context(), c.View().segs, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	size := 0
+	for _, g := range groups {
+		docs += g.docs()
+		size += len(g.file.data)
+	}
+	b.ReportMetric(float64(docs)*float64(b.N)/b.Elapsed().Seconds(), "records/s")
+	b.ReportMetric(float64(size)/float64(docs), "B/record")
+}
