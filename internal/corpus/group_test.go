@@ -337,6 +337,39 @@ func TestGroupOfWrongSize(t *testing.T) {
 	}
 }
 
+// TestUselessSince has a group whose segments were put into others later.
+func TestUselessSince(t *testing.T) {
+	at := func(n int) time.Time { return time.Unix(int64(n), 0) }
+	segs := candidates(1, 2, 3)
+	known := func(key string, n int, segs ...candidate) *knownGroup {
+		return &knownGroup{info: blob.Info{Key: key, Modified: at(n)}, group: fakeGroup(key, segs)}
+	}
+	old := known("old", 2, segs...)
+	for _, tt := range []struct {
+		name    string
+		current []candidate
+		others  []*knownGroup
+		want    time.Time
+	}{
+		{"both parts in use elsewhere", segs[:2], []*knownGroup{known("a", 4, segs[0]), known("b", 5, segs[1])}, at(5)},
+		{"put together again and again", segs[:2], []*knownGroup{known("a", 4, segs[:2]...), known("b", 6, segs[:2]...), known("c", 9, segs[:2]...)}, at(4)},
+		{"one of its segments is no longer current", segs[:1], []*knownGroup{known("a", 4, segs[0]), known("b", 5, segs[1])}, at(4)},
+		{"the other one is older", segs[:2], []*knownGroup{known("a", 1, segs[:2]...)}, at(2)},
+		{"nothing current, a later group", nil, []*knownGroup{known("a", 1), known("b", 7), known("c", 8)}, at(7)},
+		{"nothing current, no later group", nil, []*knownGroup{known("a", 1)}, at(2)},
+		{"a later one that cannot be read", segs[:1], []*knownGroup{{info: blob.Info{Key: "a", Modified: at(3)}, err: ErrCorrupt}, known("b", 6, segs[0])}, at(6)},
+	} {
+		all := append([]*knownGroup{old}, tt.others...)
+		var infos []blob.Info
+		for _, k := range all {
+			infos = append(infos, k.info)
+		}
+		if have := uselessSince(old, infos, docsOf(tt.current), groupedAt(all)); have != tt.want {
+			t.Errorf("%s: since %v, want %v", tt.name, have.Unix(), tt.want.Unix())
+		}
+	}
+}
+
 // TestGroupsWithoutDamagedSegments leaves the segments out whose index cannot be
 // read, and does not try them again and again.
 func TestGroupsWithoutDamagedSegments(t *testing.T) {
