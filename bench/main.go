@@ -2,6 +2,7 @@
 // in one run, and prints a Markdown table for docs/benchmarks.md.
 //
 //	cd bench && go run . [-binary ../bin/elasticintel] [-rounds 3]
+//	cd bench && go run . peers [-listings 1000000] [-feeds 40]   beside more peers (peers.go)
 //
 // With EI_SAMPLES (a folder with feeds/INDEX.tsv) the values are those of real
 // feeds; without it they are generated, and the table says so.
@@ -22,6 +23,12 @@ import (
 
 func main() {
 	log.SetFlags(0)
+	if len(os.Args) > 1 && os.Args[1] == "peers" {
+		if err := peersCommand(os.Args[2:]); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
 	binary := flag.String("binary", "../bin/elasticintel", "the built program, for the process rows; empty leaves them out")
 	rounds := flag.Int("rounds", 3, "runs of each measurement; the table shows medians")
 	one := flag.Int("one", 500_000, "lines of the single feed")
