@@ -220,12 +220,39 @@ func (u *unpacker) equal(fields intel.Fields, scratch []byte) (bool, []byte) {
 			return false, scratch
 		}
 		for _, want := range f.Values {
-			if scratch = u.value(scratch[:0]); string(scratch) != want {
+			var same bool
+			if same, scratch = u.is(want, scratch); !same {
 				return false, scratch
 			}
 		}
 	}
 	return !u.bad, scratch
+}
+
+// is says whether the next value is this one: in place where it is a text.
+func (u *unpacker) is(want string, scratch []byte) (bool, []byte) {
+	c := u.cursor
+	how, n := u.tag()
+	if how == asHead {
+		head := u.words.at(n)
+		if len(head) > len(want) || string(head) != want[:len(head)] {
+			return false, scratch
+		}
+		want = want[len(head):]
+		c = u.cursor
+		how, n = u.tag()
+	}
+	switch how {
+	case asText:
+		return string(u.bytes(n)) == want && !u.bad, scratch
+	case asWord:
+		return n < uint64(u.words.n) && string(u.words.at(n)) == want, scratch
+	case asHead:
+		return false, scratch // damage
+	}
+	u.cursor = c
+	scratch = u.value(scratch[:0])
+	return string(scratch) == want, scratch
 }
 
 // fields unpacks everything into memory of its own.
