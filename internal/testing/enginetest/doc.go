@@ -22,11 +22,15 @@
 //	  as_of TIME
 //	search QUERY
 //	  as_of TIME | sort -value | limit 3 | pages | facets tag kind | facet_limit 2 | full
+//	follow 10
 //	stats
 //	= a line of the answer
 //
 // A run, keep or purge may have fault=7:after, which makes the seventh operation
 // of the store fail (before, after or dead: see crashtest.Mode), and heal=reopen.
+//
+// follow reads all changes since the last follow, so many at a time, and holds the
+// list that they make against what is listed.
 //
 // The feed line holds for the runs behind it; a run is at the time of the last
 // now line unless it says otherwise.

@@ -17,11 +17,12 @@ type Opener func(now func() time.Time) (Loader, error)
 
 // runner goes through a script with an engine and the Model.
 type runner struct {
-	ctx    context.Context
-	now    time.Time
-	engine Loader
-	model  *Model
-	each   []string // background work to be done after every run
+	ctx      context.Context
+	now      time.Time
+	engine   Loader
+	model    *Model
+	follower follower
+	each     []string // background work to be done after every run
 }
 
 func newRunner(ctx context.Context, open Opener) (*runner, error) {
@@ -42,6 +43,8 @@ func (r *runner) step(s *Step) (lines []string, err error) {
 		return r.find(s.Find)
 	case s.Search != nil:
 		return r.search(s.Search)
+	case s.Follow > 0:
+		return nil, r.follow(s.Follow)
 	case s.Stats:
 		return r.stats()
 	}
@@ -93,27 +96,24 @@ func keep(ctx context.Context, e Loader, what string) error {
 // whole or not at all.
 func (r *runner) broken(b Breaker, s *Step) error {
 	before := r.model.clone()
+	feed := ""
+	if s.Load != nil {
+		feed = s.Load.Info.ID
+	}
+	version := b.Version(feed)
 	_ = r.change(r.model, s)
 	b.Break(*s.Fault)
 	failed := r.change(r.engine, s)
 	if err := b.Heal(r.ctx, s.Fault.Reopen); err != nil {
 		return fmt.Errorf("heal after a fault: %w", err)
 	}
-	is := func(m *Model) error {
-		if s.Load != nil && !b.LastGood(s.Load.Info.ID).Equal(m.LastGood(s.Load.Info.ID)) {
-			return fmt.Errorf("its last good run is %v, want %v", b.LastGood(s.Load.Info.ID), m.LastGood(s.Load.Info.ID))
-		}
-		return r.same(m)
-	}
-	done := is(r.model)
-	if done == nil {
+	done, undone := r.same(r.model), r.same(before)
+	switch stored := s.Load == nil || b.Version(feed) != version; {
+	case done == nil && stored:
 		return nil
-	}
-	if failed == nil {
+	case failed == nil:
 		return fmt.Errorf("what was done is not there: %w", done)
-	}
-	undone := is(before)
-	if undone == nil {
+	case undone == nil && (s.Load == nil || !stored):
 		r.model.feeds, r.model.last = before.feeds, nil
 		return nil
 	}

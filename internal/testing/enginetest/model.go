@@ -17,7 +17,8 @@ import (
 type Loader interface {
 	lookup.Engine
 	// Load brings a good run of the feed info.ID: all that it lists at the instant
-	// at. When it returns, the engine answers with it.
+	// at, or a millisecond after the feed's last run where the clock was set back.
+	// When it returns, the engine answers with it.
 	Load(ctx context.Context, info intel.FeedInfo, at time.Time, entries []intel.Entry) error
 }
 
@@ -46,8 +47,8 @@ type Breaker interface {
 	// Heal ends that. What the engine shows afterwards is what is stored; with
 	// reopen it forgets everything else.
 	Heal(ctx context.Context, reopen bool) error
-	// LastGood is when the feed's last good run was, zero where there was none.
-	LastGood(feed string) time.Time
+	// Version is another one after every run of the feed that was stored.
+	Version(feed string) int64
 }
 
 // Model is the naive engine. Loads and questions may go on at the same time.
@@ -104,14 +105,6 @@ func (m *Model) clone() *Model {
 // Err is nil.
 func (m *Model) Err() error { return nil }
 
-// LastGood implements Breaker's.
-func (m *Model) LastGood(feed string) time.Time {
-	if f := m.feeds[feed]; f != nil {
-		return toTime(f.lastGood)
-	}
-	return time.Time{}
-}
-
 func toTime(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 
 // Load implements Loader.
@@ -121,10 +114,10 @@ func (m *Model) Load(ctx context.Context, info intel.FeedInfo, at time.Time, ent
 	m.last = nil
 	f := m.feeds[info.ID]
 	if f == nil || f.info.Snapshot != "" && info.Snapshot == "" { // starter data gives way to the feed itself
-		f = &modelFeed{all: map[intel.Indicator]*modelRecord{}}
+		f = &modelFeed{lastGood: -open, all: map[intel.Indicator]*modelRecord{}}
 		m.feeds[info.ID] = f
 	}
-	now := max(at.UnixMilli(), f.lastGood)
+	now := max(at.UnixMilli(), f.lastGood+1)
 	list := unite(entries)
 	f.info = info
 	for i, e := range list {

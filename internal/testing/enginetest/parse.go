@@ -70,6 +70,12 @@ func (p *scriptParser) statement(head, rest string) (err error) {
 		return p.feed(rest)
 	case "run", "purge", "keep":
 		return p.change(head, rest)
+	case "follow":
+		n, err := strconv.Atoi(rest)
+		if err != nil || n <= 0 {
+			return fmt.Errorf("follow %s: expected how many at a time", rest)
+		}
+		p.begin(Step{Follow: n})
 	case "stats":
 		p.begin(Step{Stats: true})
 	case "find":

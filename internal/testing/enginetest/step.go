@@ -27,6 +27,7 @@ type Step struct {
 	Find   *Find
 	Search *Search
 	Stats  bool
+	Follow int      // read all changes, so many at a time
 	Fault  *Fault   // the store fails during Load, Keep or Purge
 	Want   []string // the lines of the answer, without =
 
@@ -109,6 +110,8 @@ func (s *Step) String() string {
 		option(&b, "as_of", s.Find.AsOf)
 	case s.Search != nil:
 		s.Search.print(&b)
+	case s.Follow > 0:
+		fmt.Fprintf(&b, "follow %d\n", s.Follow)
 	case s.Stats:
 		b.WriteString("stats\n")
 	default:

@@ -22,7 +22,7 @@ type figures struct {
 	mapped           int // files of the store that are mapped, deleted ones too
 	gone             int // of these, deleted ones
 	goroutines       int
-	listings, feeds  int
+	listings         int
 	lookups, queries int64 // per second
 	slowest          time.Duration
 }
