@@ -119,7 +119,7 @@ func feedID(i int) string { return fmt.Sprintf("zzq%03d", i) }
 
 // loadDataset makes feeds whose sizes fall like 1/rank.
 func loadDataset(ctx context.Context, listings, feeds int) (*dataset, error) {
-	pools, kind, err := loadPools(ctx, listings)
+	pools, kind, err := loadPools(ctx, listings, feeds)
 	if err != nil {
 		return nil, err
 	}
@@ -193,8 +193,9 @@ func compareIndicators(a, b intel.Indicator) int {
 	return strings.Compare(a.Value, b.Value)
 }
 
-// loadPools reads the samples, the largest file first.
-func loadPools(ctx context.Context, listings int) (pools [][]intel.Entry, kind string, err error) {
+// loadPools reads the samples, the largest file first, but for lists of networks,
+// which are small and are to be among the feeds.
+func loadPools(ctx context.Context, listings, feeds int) (pools [][]intel.Entry, kind string, err error) {
 	dir := os.Getenv("EI_SAMPLES")
 	if dir == "" {
 		return [][]intel.Entry{generated(listings)}, "generated (no samples given)", nil
@@ -210,6 +211,13 @@ func loadPools(ctx context.Context, listings int) (pools [][]intel.Entry, kind s
 		pools = append(pools, p)
 	}
 	slices.SortStableFunc(pools, func(a, b []intel.Entry) int { return len(b) - len(a) })
+	at := feeds - 1
+	for i := feeds; i < len(pools) && at > 0; i++ {
+		if p := pools[i]; len(p) > 0 && p[0].Indicator.Kind == intel.CIDR {
+			pools[i], pools[at] = pools[at], p
+			at--
+		}
+	}
 	return pools, fmt.Sprintf("%d files of real feeds", len(pools)), nil
 }
 

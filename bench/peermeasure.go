@@ -61,12 +61,21 @@ func (b *bench) load(ctx context.Context, progress func(string, ...any)) error {
 			return fmt.Errorf("load %s: %w", p.name(), err)
 		}
 		took += time.Since(began)
+		b.rate[p.name()], b.about[p.name()] = float64(b.d.listings)/took.Seconds(), p.about()
+		progress("%-16s loaded in %v", p.name(), took.Round(time.Millisecond))
+	}
+	return nil
+}
+
+// weigh measures the bytes on disk, after the questions: until then engines have
+// deleted what merging left.
+func (b *bench) weigh(ctx context.Context) error {
+	for _, p := range b.peers {
 		n, err := p.bytes(ctx)
 		if err != nil {
-			return err
+			return fmt.Errorf("size of %s: %w", p.name(), err)
 		}
-		b.rate[p.name()], b.size[p.name()], b.about[p.name()] = float64(b.d.listings)/took.Seconds(), n, p.about()
-		progress("%-16s loaded in %v, %s", p.name(), took.Round(time.Millisecond), megabytes(n))
+		b.size[p.name()] = n
 	}
 	return nil
 }

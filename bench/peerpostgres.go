@@ -56,7 +56,7 @@ func newPostgresPeer(ctx context.Context) (peer, error) {
 	first := exec.Command(initdb, "-D", data, "-U", "bench", "-A", "trust", "-E", "UTF8", "--locale=C")
 	args := []string{"-D", data, "-k", dir}
 	for _, s := range []string{"listen_addresses=", "shared_buffers=1GB", "work_mem=64MB", "maintenance_work_mem=512MB", "max_wal_size=8GB",
-		"effective_cache_size=8GB", "random_page_cost=1.1", "jit=off"} {
+		"effective_cache_size=8GB", "random_page_cost=1.1", "jit=off", "plan_cache_mode=force_custom_plan"} {
 		args = append(args, "-c", s)
 	}
 	second := exec.Command(postgres, args...)
@@ -198,11 +198,30 @@ func (p *postgresPeer) search(ctx context.Context, q question) (a answer, err er
 	case "net":
 		where, args = "net <<= $1::inet", []any{q.net.String()}
 	}
-	if err := p.conn.QueryRow(ctx, "SELECT count(*) FROM listing WHERE "+where, args...).Scan(&a.total); err != nil {
+	return p.newest(ctx, where, args)
+}
+
+// newest finds all rows by the index that the condition has, counts them and
+// fetches the last 20. The planner is not left the choice to walk the rows
+// downwards until 20 match, which is very slow where few do.
+func (p *postgresPeer) newest(ctx context.Context, where string, args []any) (a answer, err error) {
+	rows, err := p.conn.Query(ctx, "WITH m AS MATERIALIZED (SELECT seq FROM listing WHERE "+where+`),
+		t AS (SELECT seq FROM m ORDER BY seq DESC LIMIT 20)
+		SELECT (SELECT count(*) FROM m), feed, kind, value, original, first, last, context FROM t JOIN listing USING (seq) ORDER BY seq DESC`, args...)
+	if err != nil {
 		return a, err
 	}
-	a.first, err = p.rows(ctx, where+" ORDER BY seq DESC LIMIT 20", args...)
-	return a, err
+	defer rows.Close()
+	for rows.Next() {
+		var feed, value, original, context string
+		var kind int
+		var first, last int64
+		if err := rows.Scan(&a.total, &feed, &kind, &value, &original, &first, &last, &context); err != nil {
+			return a, err
+		}
+		a.first = append(a.first, feed+" "+value)
+	}
+	return a, rows.Err()
 }
 
 func tsquery(q question) string {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -145,9 +146,9 @@ func (q *questionnaire) addFacets(d *dataset, draw func() *intel.Entry) {
 			seen[w]++
 		}
 	}
-	target := min(100_000, d.listings/6) * sample / d.listings
+	target := float64(min(100_000, d.listings/6)) * sample / float64(d.listings)
 	words := slices.Sorted(maps.Keys(seen))
-	far := func(w string) int { return max(seen[w]-target, target-seen[w]) }
+	far := func(w string) float64 { return math.Abs(math.Log(float64(seen[w]) / target)) }
 	slices.SortStableFunc(words, func(a, b string) int { return cmp.Compare(far(a), far(b)) })
 	q.facets = words[:min(3, len(words))]
 }

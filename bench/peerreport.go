@@ -161,7 +161,7 @@ func (b *bench) agreements(w *strings.Builder) {
 	}
 	for _, l := range peerLines {
 		if n := b.least[l.key]; n > 0 {
-			fmt.Fprintf(w, "\nOf %d totals of %q %d of ours say \"at least\", since counting them is cut short; the peers count on. They count as the same where the peer's is not less.\n",
+			fmt.Fprintf(w, "\nOf %d totals of %q %d of ours say \"at least\", since we stop counting there, which the peers do not: their times for these pay for more. They count as the same where the peer's is not less.\n",
 				len(b.truth[l.key]), l.what, n)
 		}
 	}

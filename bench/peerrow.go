@@ -23,6 +23,10 @@ type listing struct {
 	net      netip.Prefix
 }
 
+// shown are the fields whose value, where there is one, is a number or an instant
+// to us and no words. Read-only.
+var shown = []string{intel.FieldConfidence, intel.FieldTLP, intel.FieldFeedFirstSeen, intel.FieldFeedLastSeen}
+
 func makeRow(seq int64, feed string, e *intel.Entry) listing {
 	r := listing{seq: seq, feed: feed, ind: e.Indicator, original: e.Original, context: string(e.Fields.AppendJSON(nil))}
 	add := func(s string) {
@@ -35,6 +39,9 @@ func makeRow(seq int64, feed string, e *intel.Entry) listing {
 		add(e.Original)
 	}
 	for _, f := range e.Fields {
+		if len(f.Values) == 1 && slices.Contains(shown, f.Name) {
+			continue
+		}
 		for _, v := range f.Values {
 			add(v)
 		}

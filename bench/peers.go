@@ -113,6 +113,9 @@ func measurePeers(ctx context.Context, o peersOptions) (text string, err error) 
 		}
 		progress("round %d of %d", round, o.rounds)
 	}
+	if err := b.weigh(ctx); err != nil {
+		return "", err
+	}
 	for round := range o.rounds {
 		if err := b.change(ctx, round); err != nil {
 			return "", err
