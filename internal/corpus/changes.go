@@ -65,6 +65,9 @@ func (t *teller) begin(since string) error {
 	if since == "" {
 		day := (24 * time.Hour).Milliseconds() // more than a run takes
 		t.since = &mark{begun: t.now - day, swept: never, told: map[uint64]int64{}}
+		for _, f := range t.v.feeds { // what is gone already cannot be missed, however short the past that is kept
+			t.since.begun = max(t.since.begun, f.head.Purged.UnixMilli())
+		}
 		return nil
 	}
 	var err error

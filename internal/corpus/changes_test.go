@@ -237,6 +237,41 @@ func FuzzReadMark(f *testing.F) {
 	})
 }
 
+// Where hardly any past is kept, reading page by page comes to an end all the same,
+// and is refused only where something was purged meanwhile.
+func TestChanges_purgedToNow(t *testing.T) {
+	now := day(1)
+	c := openCorpus(t, newMemStore(t), Options{Now: func() time.Time { return now }})
+	info, list := feedInfo("s", intel.Snapshot), []intel.Entry{entry(t, "a.example"), entry(t, "b.example"), entry(t, "c.example"), entry(t, "d.example")}
+	purge := func() {
+		t.Helper()
+		if n, err := c.Purge(t.Context(), "s", now); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+		if _, err := c.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := func(entries []intel.Entry) {
+		now = now.Add(time.Hour)
+		mustRun(t, c, info, now, entries...)
+		now = now.Add(time.Minute)
+	}
+	mustRun(t, c, info, now, list...)
+	run(list[:3])
+	purge()
+	_, first, more := changesOf(t, c, "", 1)
+	events, _, _ := changesOf(t, c, first, 0)
+	if len(events) != 2 || !more {
+		t.Errorf("page by page: more %v, then %v", more, told(events))
+	}
+	run(list[1:3])
+	purge() // of the listing that was told as open
+	if _, _, err := c.Changes(t.Context(), first, 0, func(*intel.Event) error { return nil }); !errors.Is(err, intel.ErrCursor) {
+		t.Errorf("an end was purged between two pages: %v", err)
+	}
+}
+
 // A cursor from before what was purged is refused; one that was told of it, and
 // one of a follower who began later, are not.
 func TestChanges_purged(t *testing.T) {
