@@ -42,6 +42,9 @@ type Config struct {
 	// Tidy does what can wait until after the runs of feeds, in the background;
 	// nil where there is nothing to be done.
 	Tidy func(ctx context.Context, feeds ...string) error
+	// ReadAhead brings the data into memory once the server is ready; nil where
+	// that is of no use.
+	ReadAhead func(ctx context.Context) error
 	// Say tells people what happens; OnRun tells the end of each run and when
 	// the feed is due next (zero: not at all).
 	Say   func(format string, a ...any)
@@ -159,6 +162,7 @@ func (a *App) work() {
 	}
 	a.refresh()
 	a.setReady(nil)
+	a.readAhead()
 	a.untidy.add(slices.Collect(maps.Keys(a.cfg.Feeds.Engine.Held()))...)
 	if a.cfg.Offline {
 		<-a.ctx.Done()
@@ -199,6 +203,18 @@ func (a *App) watch() {
 			}
 		}
 	}
+}
+
+// readAhead warms up in the background what a cold start left on disk.
+func (a *App) readAhead() {
+	if a.cfg.ReadAhead == nil {
+		return
+	}
+	a.loops.Go(func() {
+		if err := a.cfg.ReadAhead(a.ctx); err != nil && a.ctx.Err() == nil {
+			a.cfg.Log.Warn("reading ahead ended", "error", err)
+		}
+	})
 }
 
 func (a *App) refresh() {

@@ -96,6 +96,7 @@ func (p *program) appConfig(x *parts, keys *auth.Keys, ln net.Listener) app.Conf
 		Listener: ln, Feeds: f, Keys: keys, Parallel: p.cfg.Parallel, Offline: p.cfg.Offline, Version: versionText(), Log: p.log,
 		Reload: x.catalogue.Reload, Say: p.talk.say,
 		Tidy:      x.runner.Tidy,
+		ReadAhead: func(ctx context.Context) error { return x.folder.Corpus.View().ReadAhead(ctx) },
 		Housekeep: func(ctx context.Context, first bool) error { return p.housekeep(ctx, x, first) },
 	}
 	if p.cfg.Feeds == "" {

@@ -2,6 +2,7 @@ package corpus
 
 import (
 	"context"
+	"runtime"
 
 	"github.com/elasticintel/elasticintel/internal/blob"
 )
@@ -34,5 +35,6 @@ func (v *View) ReadAhead(ctx context.Context) error {
 			}
 		}
 	}
+	runtime.KeepAlive(v)
 	return nil
 }

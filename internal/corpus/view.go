@@ -63,7 +63,7 @@ func (c *Corpus) newView(feeds []*feedState, old *View) (*View, error) {
 	var err error
 	if old != nil && slices.Equal(v.segs, old.segs) {
 		v.dir = old.dir
-	} else if v.dir, err = buildDirectory(v.segs, v.dead, c.opt.Workers); err != nil {
+	} else if v.dir, err = buildDirectory(v.segs, v.dead, c.tableWorkers(old)); err != nil {
 		return nil, err
 	}
 	if old != nil && slices.Equal(nets, old.nets.segs) {
@@ -73,6 +73,15 @@ func (c *Corpus) newView(feeds []*feedState, old *View) (*View, error) {
 	}
 	v.count()
 	return v, nil
+}
+
+// tableWorkers is how many goroutines build a table: one where there is a view
+// that answers meanwhile, so that readers keep a processor.
+func (c *Corpus) tableWorkers(old *View) int {
+	if old != nil && len(old.segs) > 0 {
+		return 1
+	}
+	return c.opt.Workers
 }
 
 func (v *View) count() {
