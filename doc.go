@@ -12,7 +12,8 @@
 //	internal/query        search text into a typed tree, and what it matches; knows no storage
 //	internal/score        verdict and score of listings, with the arithmetic in words
 //	internal/blob         the object store everything durable lives in; here over a directory
-//	internal/corpus       the embedded engine: immutable segments per feed and a directory in memory
+//	internal/terms        an ordered dictionary from keys to sets of documents: a segment's text index
+//	internal/corpus       the embedded engine: immutable segments per feed, look-ups, search, history
 //	internal/ingest       one run of a feed: fetch, archive, parse, guard, merge, commit, ledger
 //	internal/schedule     when runs start, one per feed at a time
 //	internal/lookup       the only door to an engine: value in, answer out
