@@ -15,7 +15,12 @@
 // A feed's run calls Merge, which compares what the feed says now with its
 // current segments and writes what changed, and Commit, which makes that
 // current. Fold brings in the background what deltas add up to into a new base;
-// Purge deletes old history. A Corpus follows the heads (Refresh) and answers from a View, an
-// immutable snapshot of all feeds that is swapped atomically. Everything but
-// those objects is derived and lives in memory.
+// Purge deletes old history.
+//
+// A Corpus follows the heads (Refresh) and answers from a View, an immutable
+// snapshot of all feeds that is swapped atomically: look-ups by a hash table over
+// all segments (directory.go), searches by the text indexes that segments carry
+// (plan.go and eval*.go say what matches, walk.go puts it in order). Regroup
+// merges the indexes of small segments into groups/NAME.grp, so that a search asks
+// few. Everything but those three sorts of objects is derived.
 package corpus
