@@ -66,7 +66,7 @@ func (t *teller) begin(since string) error {
 		day := (24 * time.Hour).Milliseconds() // more than a run takes
 		t.since = &mark{begun: t.now - day, swept: never, told: map[uint64]int64{}}
 		for _, f := range t.v.feeds { // what is gone already cannot be missed, however short the past that is kept
-			t.since.begun = max(t.since.begun, f.head.Purged.UnixMilli())
+			t.since.begun = max(t.since.begun, forgotten(f.head).UnixMilli())
 		}
 		return nil
 	}
@@ -85,11 +85,20 @@ func (t *teller) begin(since string) error {
 	}
 	for _, f := range t.v.feeds {
 		told, ok := t.since.told[feedHash(f.head.Feed)]
-		if purged := f.head.Purged; ok && told < f.head.LastGood.UnixMilli() && purged.UnixMilli() > max(told, t.since.begun)+1 {
-			return badCursor("it is older than what feed %s still knows: changes before %s were purged", f.head.Feed, purged.UTC().Format(time.RFC3339))
+		if until := forgotten(f.head); ok && told < f.head.LastGood.UnixMilli() && until.UnixMilli() > max(told, t.since.begun)+1 {
+			return badCursor("it is older than what feed %s still knows: changes before %s were purged, or lost to damage", f.head.Feed, until.UTC().Format(time.RFC3339))
 		}
 	}
 	return nil
+}
+
+// forgotten is the time before which a feed may have changes that it cannot tell
+// any more.
+func forgotten(h *Head) time.Time {
+	if h.Lost.After(h.Purged) {
+		return h.Lost
+	}
+	return h.Purged
 }
 
 // ahead says whether the cursor knows a feed, or a run, that the view does not.

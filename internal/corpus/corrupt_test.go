@@ -228,6 +228,7 @@ func TestRunMendsDamage(t *testing.T) {
 		}
 		return -1
 	}
+	_, cursor, _ := changesOf(t, openCorpus(t, good, Options{Now: func() time.Time { return day(8) }}), "", 0)
 	flip := func(off int) []byte { b := bytes.Clone(data); b[off] ^= 1; return b }
 	for _, x := range []struct {
 		name     string
@@ -262,6 +263,10 @@ func TestRunMendsDamage(t *testing.T) {
 				t.Errorf("changed %v, %d of %d lost: %v", m.Changed, lost, total, m.Damage)
 			}
 			noProblems(t, store)
+			// What was lost may have been listed, and its end is not told.
+			if _, _, err := c.Changes(t.Context(), cursor, 0, func(*intel.Event) error { return nil }); errors.Is(err, intel.ErrCursor) != (m.Damage != nil) {
+				t.Errorf("a cursor from before: %v", err)
+			}
 			old := 0
 			for _, e := range entries {
 				ls := c.View().Exact(e.Indicator, time.Time{}, nil)

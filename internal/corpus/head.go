@@ -28,6 +28,7 @@ type Head struct {
 	Run      intel.Run      `json:"run"`              // the run that wrote this version
 
 	Purged time.Time `json:"purged,omitzero"`  // closed listings that changed before it may have been deleted
+	Lost   time.Time `json:"lost,omitzero"`    // the last run that lost listings to damage, whose end nobody is told
 	Former []Former  `json:"former,omitempty"` // segments of earlier versions, for Sweep
 
 	// What the unchanged check needs.

@@ -105,6 +105,7 @@ func (m *merger) merge(o MergeOptions) (*Merged, error) {
 		out.Next.Segments = append(out.Next.Segments, s.out...)
 	}
 	if damage != nil {
+		out.Next.Lost = out.Now
 		out.Damage = fmt.Errorf("the history of %d listings is lost: %w", lost, damage)
 	}
 	out.Segments = out.Next.Segments
@@ -120,7 +121,7 @@ func sum(a, b intel.Change) intel.Change {
 func (m *merger) next(prev *Head, o MergeOptions, now time.Time) *Head {
 	h := &Head{Format: HeadFormat, Feed: o.Feed, Version: m.version, Info: o.Info, Shards: 1 << m.bits, LastGood: now}
 	if m.prev != nil {
-		h.Purged = prev.Purged
+		h.Purged, h.Lost = prev.Purged, prev.Lost
 	}
 	return h
 }
