@@ -3,6 +3,7 @@
 //
 //	cd bench && go run . [-binary ../bin/elasticintel] [-rounds 3]
 //	cd bench && go run . peers [-listings 1000000] [-feeds 40]   beside more peers (peers.go)
+//	cd bench && go run . goals [-listings 5000000] [-feeds 180]   against our own goals (goals.go)
 //
 // With EI_SAMPLES (a folder with feeds/INDEX.tsv) the values are those of real
 // feeds; without it they are generated, and the table says so.
@@ -23,11 +24,14 @@ import (
 
 func main() {
 	log.SetFlags(0)
-	if len(os.Args) > 1 && os.Args[1] == "peers" {
-		if err := peersCommand(os.Args[2:]); err != nil {
-			log.Fatal(err)
+	if len(os.Args) > 1 {
+		command := map[string]func([]string) error{"peers": peersCommand, "goals": goalsCommand}[os.Args[1]]
+		if command != nil {
+			if err := command(os.Args[2:]); err != nil {
+				log.Fatal(err)
+			}
+			return
 		}
-		return
 	}
 	binary := flag.String("binary", "../bin/elasticintel", "the built program, for the process rows; empty leaves them out")
 	rounds := flag.Int("rounds", 3, "runs of each measurement; the table shows medians")

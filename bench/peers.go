@@ -50,7 +50,7 @@ func peersCommand(args []string) error {
 	if _, err := fmt.Print(text); err != nil || o.write == "" {
 		return err
 	}
-	return writeBetween(o.write, text)
+	return writeBetween(o.write, "peers", text)
 }
 
 // openPeer starts one engine.
@@ -133,28 +133,25 @@ func loadAverage() string {
 	return strings.Fields(string(b))[0]
 }
 
-const (
-	peersBegin = "<!-- peers: begin (bench peers -write) -->\n"
-	peersEnd   = "<!-- peers: end -->\n"
-)
-
-// writeBetween puts the text between the markers of the file, at its end where
-// it has none.
-func writeBetween(file, text string) error {
+// writeBetween puts the text between the markers of that name in the file, at its
+// end where it has none.
+func writeBetween(file, name, text string) error {
+	begin := fmt.Sprintf("<!-- %s: begin (bench %s -write) -->\n", name, name)
+	end := fmt.Sprintf("<!-- %s: end -->\n", name)
 	old, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
-	before, rest, found := strings.Cut(string(old), peersBegin)
+	before, rest, found := strings.Cut(string(old), begin)
 	after := ""
 	if found {
-		if _, after, found = strings.Cut(rest, peersEnd); !found {
+		if _, after, found = strings.Cut(rest, end); !found {
 			return fmt.Errorf("%s: the marker of the end is missing", file)
 		}
 	} else {
 		before = strings.TrimRight(before, "\n") + "\n\n"
 	}
-	return os.WriteFile(file, []byte(before+peersBegin+text+peersEnd+after), 0o644)
+	return os.WriteFile(file, []byte(before+begin+text+end+after), 0o644)
 }
 
 // spread is how far rounds went from their median, in per cent of it.
