@@ -221,7 +221,7 @@ func TestMetrics(t *testing.T) {
 		`ei_lookups_total{via="single",result="found"} 1`, `ei_lookups_total{via="single",result="not_found"} 1`, `ei_lookups_total{via="single",result="unusable"} 1`,
 		`ei_lookups_total{via="bulk",result="found"} 2`, `ei_lookups_total{via="bulk",result="not_found"} 1`, `ei_lookups_total{via="bulk",result="unusable"} 1`,
 		`ei_bulk_bytes_total 37`, `ei_auth_refused_total{reason="host"} 1`,
-		`ei_listings 6`, `ei_feeds 5`, `ei_feed_listings{feed="good"} 3`, `process_resident_memory_bytes`,
+		`ei_listings 6`, `ei_feeds 5`, `ei_segments 0`, `ei_search_indexes 0`, `ei_memory_bytes{part="directory"} 0`, `ei_memory_bytes{part="mapped"} 0`, `ei_feed_listings{feed="good"} 3`, `process_resident_memory_bytes`,
 	} {
 		if !strings.Contains(a.body, want) {
 			t.Errorf("no %s", want)

@@ -125,4 +125,13 @@ func writeStats(w io.Writer, st intel.Stats) {
 	metrics.WriteGaugeUint64(w, "ei_indicators", uint64(st.Indicators))
 	metrics.WriteGaugeUint64(w, "ei_feeds", uint64(st.Feeds))
 	metrics.WriteGaugeUint64(w, "ei_segment_bytes", uint64(st.Bytes))
+	metrics.WriteGaugeUint64(w, "ei_segments", uint64(st.Segments))
+	metrics.WriteGaugeUint64(w, "ei_search_indexes", uint64(st.Indexes))
+	m := &st.Memory
+	for _, x := range []struct {
+		part  string
+		bytes int64
+	}{{"mapped", m.Mapped}, {"copied", m.Copied}, {"directory", m.Directory}, {"networks", m.Networks}, {"replaced", m.Replaced}} {
+		metrics.WriteGaugeUint64(w, fmt.Sprintf("ei_memory_bytes{part=%q}", x.part), uint64(x.bytes))
+	}
 }

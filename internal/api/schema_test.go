@@ -21,7 +21,7 @@ func TestDocument_schemasEqualTheStructs(t *testing.T) {
 	for name, v := range map[string]any{
 		"Answer": intel.Answer{}, "Listing": intel.Listing{}, "Interval": intel.Interval{}, "Reason": intel.Reason{}, "AnswerError": intel.AnswerError{},
 		"Summary": lookup.Summary{}, "FeedView": feed.View{}, "FeedState": feed.ViewState{}, "Run": intel.Run{}, "Reject": intel.Reject{},
-		"Stats": intel.Stats{}, "Problem": Problem{}, "Hits": Hits{},
+		"Stats": intel.Stats{}, "Memory": intel.Memory{}, "Problem": Problem{}, "Hits": Hits{},
 		"SearchPage": lookup.SearchPage{}, "Found": lookup.Found{}, "Result": lookup.Result{}, "Facet": lookup.Facet{}, "FacetValue": query.FacetValue{},
 		"Related": intel.Related{}, "RelatedGroup": intel.RelatedGroup{}, "RelatedItem": intel.RelatedItem{}, "Moment": intel.Moment{}, "Event": intel.Event{},
 	} {

@@ -34,6 +34,9 @@ const (
 
 var errTooMany = errors.New("more segments than the directory can number (65,536)")
 
+// bytes is how much memory it takes.
+func (d *directory) bytes() int64 { return 8*int64(len(d.slots)) + 4*int64(len(d.start)) }
+
 // hashOf says what a hash is of.
 type hashOf uint64
 

@@ -1,6 +1,11 @@
 package corpus
 
-import "github.com/elasticintel/elasticintel/internal/intel"
+import (
+	"unsafe"
+
+	"github.com/elasticintel/elasticintel/internal/blob"
+	"github.com/elasticintel/elasticintel/internal/intel"
+)
 
 // Stats counts what the view holds: open listings as of each feed's last change,
 // and the different indicators among them. The first call after a change counts
@@ -8,7 +13,33 @@ import "github.com/elasticintel/elasticintel/internal/intel"
 func (v *View) Stats() intel.Stats {
 	st := v.stats
 	st.Indicators = v.indicators()
+	sh := v.shelf()
+	st.Segments, st.Indexes = len(v.segs), len(sh.units)
+	st.Memory = v.memory(sh)
 	return st
+}
+
+// netBytes is what the table of networks takes for each: 20 to 100 bytes were
+// measured, the more the sparser they are. The library does not say.
+const netBytes = 80
+
+// memory is what the view and what it searches take.
+func (v *View) memory(sh *shelf) (m intel.Memory) {
+	files := &m.Copied
+	if _, mapped := v.c.store.(blob.Mapper); mapped {
+		files = &m.Mapped
+	}
+	for _, s := range sh.files {
+		*files += int64(len(s.data))
+	}
+	for _, d := range v.dead {
+		if d != nil {
+			m.Replaced += int64(d.GetSizeInBytes())
+		}
+	}
+	m.Directory = v.dir.bytes()
+	m.Networks = int64(v.nets.table.Size())*netBytes + int64(cap(v.nets.refs))*int64(unsafe.Sizeof(netRef{}))
+	return m
 }
 
 // countIndicators counts the indicators that some feed lists now. The directory

@@ -70,4 +70,16 @@ type Stats struct {
 	Feeds      int            `json:"feeds"`
 	ByKind     map[string]int `json:"by_kind"` // open listings by the kind's name
 	Bytes      int64          `json:"bytes"`   // of all segments
+	Segments   int            `json:"segments"`
+	Indexes    int            `json:"indexes"` // text indexes that a search asks
+	Memory     Memory         `json:"memory"`
+}
+
+// Memory is what a corpus takes of it, in bytes. What requests take comes on top.
+type Memory struct {
+	Mapped    int64 `json:"mapped"`    // files in the address space, of which the system keeps in memory what is used and there is room for
+	Copied    int64 `json:"copied"`    // files held whole, where the store cannot map them
+	Directory int64 `json:"directory"` // the table of exact look-ups
+	Networks  int64 `json:"networks"`  // the table of networks, about
+	Replaced  int64 `json:"replaced"`  // which records others replace
 }
