@@ -91,7 +91,7 @@ func (b *bench) ask(ctx context.Context, first bool) error {
 			return err
 		}
 		if err := b.line(ctx, first, p, "bulk", 3, func(int) (answer, error) {
-			n, err := p.bulk(ctx, b.q.exact[:min(10_000, len(b.q.exact))])
+			n, err := p.bulk(ctx, b.q.exact)
 			return answer{total: n}, err
 		}); err != nil {
 			return err
@@ -201,9 +201,11 @@ func (b *bench) change(ctx context.Context, round int) error {
 	}
 	c := b.feed.next(round)
 	for _, p := range b.peers {
+		before, told := written(p)
 		began := time.Now()
 		err := p.change(ctx, c)
 		took := time.Since(began).Seconds()
+		after, _ := written(p)
 		if errors.Is(err, errNot) {
 			continue
 		}
@@ -212,6 +214,10 @@ func (b *bench) change(ctx context.Context, round int) error {
 		}
 		s := entry(b.took, "change", p.name())
 		s.p50 = append(s.p50, took)
+		if told {
+			s = entry(b.took, "written", p.name())
+			s.p50 = append(s.p50, after-before)
+		}
 		n, err := p.count(ctx, c.feed)
 		if err == nil && n != len(c.entries) {
 			b.writings = append(b.writings, fmt.Sprintf("after change %d %s has %d listings of the feed, not %d", round+1, p.name(), n, len(c.entries)))

@@ -85,6 +85,8 @@ func newPostgresPeer(ctx context.Context) (peer, error) {
 	return p, nil
 }
 
+func (p *postgresPeer) pid() int { return p.s.cmd.Process.Pid }
+
 func (p *postgresPeer) name() string { return "PostgreSQL" }
 
 func (p *postgresPeer) about() string {

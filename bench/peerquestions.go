@@ -37,7 +37,7 @@ func newQuestionnaire(d *dataset) *questionnaire {
 		panic("unreachable")
 	}
 	asked := map[intel.Indicator]bool{} // each once: peers that are given a set answer a value once
-	for len(q.exact) < min(20_000, d.listings) {
+	for len(q.exact) < min(100_000, d.listings) {
 		ind := intel.Indicator{Kind: intel.Domain, Value: fmt.Sprintf("no-%x.example", r.Uint64())}
 		if len(q.exact)%2 == 0 {
 			ind = draw().Indicator

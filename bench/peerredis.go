@@ -64,6 +64,8 @@ func newRedisPeer() (peer, error) {
 	return p, nil
 }
 
+func (p *redisPeer) pid() int { return p.s.cmd.Process.Pid }
+
 func (p *redisPeer) name() string { return "Redis" }
 
 func (p *redisPeer) about() string {
