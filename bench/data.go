@@ -156,13 +156,15 @@ func (d *dataset) fill(pools [][]intel.Entry, took []int, listings int) {
 		d.feeds[p] = append(d.feeds[p], more...)
 		have += len(more)
 	}
-	for copies := 1; have < listings; copies++ {
-		for p := 0; p < min(len(pools), len(d.feeds)) && have < listings; p++ {
-			n := min(len(pools[p]), listings-have)
-			for _, e := range pools[p][:n] {
-				d.feeds[p] = append(d.feeds[p], suffixed(e, copies))
+	for copies, before := 1, -1; have < listings && have > before; copies++ {
+		before = have
+		for p := 0; p < min(len(pools), len(d.feeds)); p++ {
+			for _, e := range pools[p] {
+				if x := suffixed(e, copies); have < listings && x.Indicator != e.Indicator {
+					d.feeds[p] = append(d.feeds[p], x)
+					have, d.made = have+1, d.made+1
+				}
 			}
-			have, d.made = have+n, d.made+n
 		}
 	}
 }
@@ -256,7 +258,7 @@ func suffixed(e intel.Entry, n int) intel.Entry {
 	}
 	ind, err := intel.Parse(v, e.Indicator.Kind.Set())
 	if err != nil {
-		return e // comes once: finish drops it
+		return e
 	}
 	e.Indicator, e.Original = ind, ind.Value
 	return e

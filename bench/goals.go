@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime/pprof"
 	"syscall"
 )
 
@@ -19,6 +20,7 @@ import (
 type goalsOptions struct {
 	listings, feeds, rounds, big int
 	binary, work, write, part    string
+	profile                      string
 }
 
 // figures are what was measured: by name a value a round, in seconds, bytes,
@@ -43,6 +45,7 @@ func goalsCommand(args []string) error {
 	f.StringVar(&o.work, "work", "", "a folder to keep the corpus in, for another run; empty: a new one that is deleted")
 	f.StringVar(&o.write, "write", "", "a Markdown file to put the result in, between its goals markers")
 	f.StringVar(&o.part, "part", "", "measure only this part and print its figures (build, feed, first, read, replace, bare)")
+	f.StringVar(&o.profile, "profile", "", "with -part: a file for a profile of the processor time")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -75,6 +78,17 @@ func goalsPart(ctx context.Context, o goalsOptions) error {
 	}[o.part]
 	if part == nil {
 		return fmt.Errorf("-part=%s: there are build, feed, first, read, replace and bare", o.part)
+	}
+	if o.profile != "" {
+		out, err := os.Create(o.profile)
+		if err != nil {
+			return err
+		}
+		defer out.Close()
+		if err := pprof.StartCPUProfile(out); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
 	}
 	if err := part(ctx, o, f); err != nil {
 		return err
@@ -124,17 +138,18 @@ func measureGoals(ctx context.Context, o goalsOptions) (text string, err error) 
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(o.work)) }()
 	}
-	f, load := figures{}, loadAverage()
-	about, err := os.ReadFile(filepath.Join(o.work, aboutFile))
-	if err != nil { // the last thing that building writes
-		if err := o.run(ctx, "build", "", f); err != nil {
+	load := loadAverage()
+	b, err := readBuilt(o)
+	if err != nil { // not there, or not to its end
+		if err := o.run(ctx, "build", "", figures{}); err != nil {
 			return "", err
 		}
-		if about, err = os.ReadFile(filepath.Join(o.work, aboutFile)); err != nil {
+		if b, err = readBuilt(o); err != nil {
 			return "", err
 		}
 	}
-	log.Printf("built: %s", about)
+	f := b.Figures
+	log.Printf("built: %s", b.About)
 	for range o.rounds {
 		if err := o.run(ctx, "first", "warm.", f); err != nil {
 			return "", err
@@ -161,5 +176,5 @@ func measureGoals(ctx context.Context, o goalsOptions) (text string, err error) 
 			return "", err
 		}
 	}
-	return goalsReport(o, f, string(about), load+" before, "+loadAverage()+" after"), nil
+	return goalsReport(o, f, b.About, load+" before, "+loadAverage()+" after"), nil
 }

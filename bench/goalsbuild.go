@@ -20,9 +20,23 @@ import (
 // Files of the folder that parts work in.
 const (
 	askedFile = "questions.json"
-	aboutFile = "about.txt"
+	builtFile = "built.json"
 	bareFile  = "answer.json"
 )
+
+// built is what building says of the data and measured; it is written last.
+type built struct {
+	About   string
+	Figures figures
+}
+
+func readBuilt(o goalsOptions) (b built, err error) {
+	text, err := os.ReadFile(filepath.Join(o.work, builtFile))
+	if err == nil {
+		err = json.Unmarshal(text, &b)
+	}
+	return b, err
+}
 
 // asked is what the parts that read ask; building draws it.
 type asked struct {
@@ -116,7 +130,10 @@ func buildPart(ctx context.Context, o goalsOptions, f figures) error {
 	if err := os.WriteFile(filepath.Join(o.work, askedFile), text, 0o600); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(o.work, aboutFile), []byte(about), 0o600)
+	if text, err = json.Marshal(built{about, f}); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(o.work, builtFile), text, 0o600)
 }
 
 // someValues draws up to n different values of the data.
@@ -274,10 +291,13 @@ func oneFeed(ctx context.Context, entries []intel.Entry, s *feedState, rounds in
 		}
 		f.add("tenth.refresh", time.Since(began).Seconds())
 		began = time.Now()
-		if _, err := p.c.Fold(ctx, feedID(0), corpus.FoldOptions{Now: p.now}); err != nil {
+		folded, err := p.c.Fold(ctx, feedID(0), corpus.FoldOptions{Now: p.now})
+		if err != nil {
 			return 0, err
 		}
-		f.add("tenth.fold", time.Since(began).Seconds())
+		if folded {
+			f.add("tenth.fold", time.Since(began).Seconds())
+		}
 		if before, err = p.bytes(ctx); err != nil {
 			return 0, err
 		}

@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -32,7 +35,12 @@ func replacePart(ctx context.Context, o goalsOptions, f figures) error {
 	}
 	tenth := slices.Clone(entries)
 	copy(tenth[:len(tenth)/10], others)
-	p, err := openStore(ctx, o.store())
+	dir := filepath.Join(o.work, "replaced")
+	if err := linked(o.store(), dir); err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	p, err := openStore(ctx, dir)
 	if err != nil {
 		return err
 	}
@@ -60,6 +68,27 @@ func replacePart(ctx context.Context, o goalsOptions, f figures) error {
 		}
 	}
 	return nil
+}
+
+// linked makes a folder with the same files, of which none is ever written to:
+// so that the corpus stays as it was for another run.
+func linked(from, to string) error {
+	if err := os.RemoveAll(to); err != nil {
+		return err
+	}
+	return filepath.WalkDir(from, func(name string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, name)
+		if err != nil {
+			return err
+		}
+		if e.IsDir() {
+			return os.MkdirAll(filepath.Join(to, rel), 0o755)
+		}
+		return os.Link(name, filepath.Join(to, rel))
+	})
 }
 
 // put brings the feed to a state and tidies as a server does.
