@@ -110,6 +110,7 @@ func buildDirectory(segs []*segment, dead []*roaring.Bitmap, workers int) (*dire
 		d.start[p+1] = d.start[p] + n + n*3/7 + 1
 	}
 	d.slots = make([]uint64, d.start[parts])
+	adviseHuge(d.slots)
 	var distinct atomic.Int64
 	var scratch sync.Pool
 	err = parallel(workers, parts, segs, func(p int) error {
