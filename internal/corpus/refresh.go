@@ -105,6 +105,9 @@ func (c *Corpus) show(ctx context.Context, next map[string]*followed) (changed b
 		if buildErr != nil {
 			return false, buildErr
 		}
+		if old.searched() {
+			v.prepare(ctx)
+		}
 		c.view.Store(v)
 		changed = true
 	} else {

@@ -58,8 +58,31 @@ func objectKeys(infos []blob.Info) []string {
 	return out
 }
 
+// searched says whether the view has a shelf.
+func (v *View) searched() bool {
+	v.shelving.mu.Lock()
+	defer v.shelving.mu.Unlock()
+	return v.shelving.shelf != nil
+}
+
+// prepare makes the shelf and opens its indexes before anybody waits for them.
+func (v *View) prepare(ctx context.Context) {
+	groups, listed := v.c.groups(ctx, v)
+	sh := newShelf(v, groups)
+	// An index that cannot be opened is the search's to tell.
+	_ = guard(sh.files, func() error {
+		for _, u := range sh.units {
+			_, _ = u.index()
+		}
+		return nil
+	})
+	v.shelving.mu.Lock()
+	defer v.shelving.mu.Unlock()
+	v.shelving.shelf, v.shelving.listed = sh, listed
+}
+
 // regrouped has the shelf made anew where another process, or this one, has
-// regrouped since.
+// regrouped since. Searches go on with the old one until then.
 func (v *View) regrouped(ctx context.Context) {
 	v.shelving.mu.Lock()
 	made := v.shelving.shelf != nil
@@ -72,7 +95,5 @@ func (v *View) regrouped(ctx context.Context) {
 	if err != nil || slices.Equal(objectKeys(infos), listed) {
 		return
 	}
-	v.shelving.mu.Lock()
-	v.shelving.shelf = nil
-	v.shelving.mu.Unlock()
+	v.prepare(ctx)
 }
