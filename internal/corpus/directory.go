@@ -28,7 +28,7 @@ type directory struct {
 }
 
 const (
-	partitionSize = 1 << 14 // records a partition has on average, at most
+	partitionSize = 1 << 12 // records a partition has on average, at most
 	maxSegments   = 1 << 16
 )
 
