@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -275,6 +276,7 @@ func oneFeed(ctx context.Context, entries []intel.Entry, s *feedState, rounds in
 	}
 	for round, before := 0, size; round < rounds; round++ {
 		c := s.next(round)
+		runtime.GC() // what making the next state left
 		began := time.Now()
 		if err := p.merge(ctx, 0, c.entries); err != nil {
 			return 0, err

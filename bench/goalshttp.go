@@ -255,17 +255,17 @@ func bulkOnce(ours *served, query string, values []string) (took time.Duration, 
 	stop, done := make(chan bool), make(chan float64)
 	go func() {
 		most := 0.0
-		for {
+		for ended := false; !ended; {
 			select {
 			case <-stop:
-				done <- most
-				return
+				ended = true
 			case <-time.After(5 * time.Millisecond):
-				if v, err := processStatus(ours.cmd.Process.Pid, "RssAnon:"); err == nil {
-					most = max(most, v)
-				}
+			}
+			if v, err := processStatus(ours.cmd.Process.Pid, "RssAnon:"); err == nil {
+				most = max(most, v)
 			}
 		}
+		done <- most
 	}()
 	began := time.Now()
 	resp, err := http.Post(ours.url+"/api/v1/lookup"+query, "text/plain", strings.NewReader(body))

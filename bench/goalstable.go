@@ -93,7 +93,7 @@ func goalLines(listings int) []goal {
 }
 
 func mega(v float64) string    { return fmt.Sprintf("%.1f MB", v/1e6) }
-func percent(v float64) string { return fmt.Sprintf("%.0f %%", v) }
+func percent(v float64) string { return fmt.Sprintf("%.3g %%", v) }
 func plain(v float64) string   { return fmt.Sprintf("%.0f", v) }
 func rate(v float64) string    { return perSecond(int(v), time.Second) }
 
