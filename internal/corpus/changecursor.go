@@ -16,10 +16,25 @@ import (
 // mark is what a cursor of Changes says: how far everything was told. Each feed
 // has a time of its own, since a run may commit after a later run of another feed.
 type mark struct {
-	begun int64            // Unix ms: what was purged before cannot be missed, for following began later
-	swept int64            // listings that ended by themselves up to here were told
-	told  map[uint64]int64 // by feed (feedHash): changes up to here were told
-	at    *spotTold        // where a page ended; nil: nothing was left
+	swept int64                // Unix ms: listings that ended by themselves up to here were told
+	feeds map[uint64]*feedTold // by feedHash
+	at    *spotTold            // where a page ended; nil: nothing was left
+}
+
+// feedTold is what was told of one feed.
+type feedTold struct {
+	told int64  // Unix ms: changes up to here were told
+	met  int64  // the feed's last good run when it was first read: what had ended by then was never told as listed
+	rule uint16 // of when what is absent ends (ruleHash)
+}
+
+// safe is the time up to which changes may be forgotten without being missed.
+func (t *feedTold) safe() int64 { return max(t.told, t.met) }
+
+// ruleHash identifies the rule by which a feed's absent listings end by
+// themselves. Another rule ends others, in the past as well, which nothing tells.
+func ruleHash(i *intel.FeedInfo) uint16 {
+	return uint16(xxhash.Sum64(binary.BigEndian.AppendUint64(nil, uint64(ttlOf(i)))))
 }
 
 // spotTold is the last event of a page: what comes before it in the order of
@@ -31,7 +46,7 @@ type spotTold struct {
 }
 
 const (
-	cursorFormat  = 1
+	cursorFormat  = 2
 	feedHashBytes = 6 // of the feed's hash: 180 feeds collide once in 10^10 stores
 )
 
@@ -41,24 +56,26 @@ func feedHash(id string) uint64 { return xxhash.Sum64String(id) >> (64 - 8*feedH
 // encode writes the cursor of a store:
 //
 //	u8 format, u32 of the store's seed check
-//	varint begun, varint swept - begun
-//	uvarint feeds; for each, by hash: 6 bytes hash, varint told - begun
-//	u8 1 and varint ms - begun, 6 bytes feed hash, u8 kind, text value, or u8 0
+//	varint swept
+//	uvarint feeds; for each, by hash: 6 bytes hash, u16 rule, varint told - swept, varint met - told
+//	u8 1 and varint ms - swept, 6 bytes feed hash, u8 kind, text value, or u8 0
 //	u32 of the xxhash64 of all that
 //
 // in URL-safe base64. Big endian.
 func (m *mark) encode(h hasher) string {
 	b := binary.BigEndian.AppendUint32([]byte{cursorFormat}, uint32(h.check()))
-	b = binary.AppendVarint(b, m.begun)
-	b = binary.AppendVarint(b, m.swept-m.begun)
-	b = binary.AppendUvarint(b, uint64(len(m.told)))
-	for _, f := range slices.Sorted(maps.Keys(m.told)) {
-		b = binary.AppendVarint(appendFeedHash(b, f), m.told[f]-m.begun)
+	b = binary.AppendVarint(b, m.swept)
+	b = binary.AppendUvarint(b, uint64(len(m.feeds)))
+	for _, id := range slices.Sorted(maps.Keys(m.feeds)) {
+		f := m.feeds[id]
+		b = binary.BigEndian.AppendUint16(appendFeedHash(b, id), f.rule)
+		b = binary.AppendVarint(b, f.told-m.swept)
+		b = binary.AppendVarint(b, f.met-f.told)
 	}
 	if m.at == nil {
 		b = append(b, 0)
 	} else {
-		b = binary.AppendVarint(append(b, 1), m.at.ms-m.begun)
+		b = binary.AppendVarint(append(b, 1), m.at.ms-m.swept)
 		b = append(appendFeedHash(b, m.at.feed), byte(m.at.ind.Kind))
 		b = appendText(b, m.at.ind.Value)
 	}
@@ -100,14 +117,16 @@ func readMark(s string, h hasher) (*mark, error) {
 
 func parseMark(b []byte) (*mark, error) {
 	c := cursor{b: b}
-	m := &mark{begun: c.varint(), told: map[uint64]int64{}}
-	m.swept = m.begun + c.varint()
+	m := &mark{swept: c.varint(), feeds: map[uint64]*feedTold{}}
 	for range c.length() {
-		f := c.feedHash()
-		m.told[f] = m.begun + c.varint()
+		id := c.feedHash()
+		f := &feedTold{rule: uint16(c.byte())<<8 | uint16(c.byte())}
+		f.told = m.swept + c.varint()
+		f.met = f.told + c.varint()
+		m.feeds[id] = f
 	}
 	if c.byte() == 1 {
-		m.at = &spotTold{ms: m.begun + c.varint(), feed: c.feedHash()}
+		m.at = &spotTold{ms: m.swept + c.varint(), feed: c.feedHash()}
 		m.at.ind.Kind = intel.Kind(c.byte())
 		m.at.ind.Value = string(c.bytes(c.uvarint()))
 	}

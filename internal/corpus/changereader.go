@@ -144,9 +144,9 @@ func (f *feedState) ended(s *segment, r *record, now int64) (ms int64, ended boo
 // readers returns the readers of a feed that have something to tell, each at its
 // first change.
 func (t *teller) readers(f *feedState) ([]*changeReader, error) {
-	told, known := t.since.told[feedHash(f.head.Feed)]
-	if !known {
-		told = never
+	told := int64(never)
+	if known := t.since.feeds[feedHash(f.head.Feed)]; known != nil {
+		told = known.told
 	}
 	var out []*changeReader
 	swept := &changeReader{feed: f, now: t.now}

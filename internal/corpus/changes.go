@@ -63,11 +63,7 @@ type changeKey struct {
 func (t *teller) begin(since string) error {
 	t.v = t.c.View()
 	if since == "" {
-		day := (24 * time.Hour).Milliseconds() // more than a run takes
-		t.since = &mark{begun: t.now - day, swept: never, told: map[uint64]int64{}}
-		for _, f := range t.v.feeds { // what is gone already cannot be missed, however short the past that is kept
-			t.since.begun = max(t.since.begun, forgotten(f.head).UnixMilli())
-		}
+		t.since = &mark{swept: never, feeds: map[uint64]*feedTold{}}
 		return nil
 	}
 	var err error
@@ -84,10 +80,22 @@ func (t *teller) begin(since string) error {
 		}
 	}
 	for _, f := range t.v.feeds {
-		told, ok := t.since.told[feedHash(f.head.Feed)]
-		if until := forgotten(f.head); ok && told < f.head.LastGood.UnixMilli() && until.UnixMilli() > max(told, t.since.begun)+1 {
-			return badCursor("it is older than what feed %s still knows: changes before %s were purged, or lost to damage", f.head.Feed, until.UTC().Format(time.RFC3339))
+		if told := t.since.feeds[feedHash(f.head.Feed)]; told != nil {
+			if err := told.follows(f.head); err != nil {
+				return err
+			}
 		}
+	}
+	return nil
+}
+
+// follows says whether all that changed behind what was told can still be told.
+func (t *feedTold) follows(h *Head) error {
+	if until := forgotten(h); t.told < h.LastGood.UnixMilli() && until.UnixMilli() > t.safe()+1 {
+		return badCursor("it is older than what feed %s still knows: changes before %s were purged, or lost to damage", h.Feed, until.UTC().Format(time.RFC3339))
+	}
+	if t.rule != ruleHash(&h.Info) {
+		return badCursor("feed %s has another time to live since, which applies to what it listed before as well", h.Feed)
 	}
 	return nil
 }
@@ -105,15 +113,16 @@ func forgotten(h *Head) time.Time {
 func (t *teller) ahead() bool {
 	known := 0
 	for _, f := range t.v.feeds {
-		told, ok := t.since.told[feedHash(f.head.Feed)]
-		if ok && told > f.head.LastGood.UnixMilli() {
+		told := t.since.feeds[feedHash(f.head.Feed)]
+		if told == nil {
+			continue
+		}
+		if told.told > f.head.LastGood.UnixMilli() {
 			return true
 		}
-		if ok {
-			known++
-		}
+		known++
 	}
-	return known < len(t.since.told)
+	return known < len(t.since.feeds)
 }
 
 // tell tells the events in order, up to the limit.
@@ -182,7 +191,7 @@ func (t *teller) event(f *finder, r *changeReader) error {
 // next is the mark behind what was told. A feed's future changes are later than
 // its last good run in view, so everything up to there is told when nothing is left.
 func (t *teller) next() *mark {
-	m := &mark{begun: t.since.begun, swept: max(t.since.swept, t.now), told: t.since.told}
+	m := &mark{swept: max(t.since.swept, t.now), feeds: t.since.feeds}
 	if t.more {
 		m.swept = max(t.since.swept, t.last.ms-1)
 		m.at = &spotTold{t.last.ms, feedHash(t.last.feed), t.last.ind}
@@ -191,15 +200,18 @@ func (t *teller) next() *mark {
 		if f.head.Info.Snapshot != "" {
 			continue
 		}
-		until := f.head.LastGood.UnixMilli()
+		lastGood := f.head.LastGood.UnixMilli()
+		until := lastGood
 		if t.more && f.head.Feed < t.last.feed {
 			until = min(until, t.last.ms)
 		} else if t.more {
 			until = min(until, t.last.ms-1)
 		}
 		id := feedHash(f.head.Feed)
-		if told, ok := m.told[id]; !ok || told < until {
-			m.told[id] = until
+		if told := m.feeds[id]; told == nil {
+			m.feeds[id] = &feedTold{told: until, met: lastGood, rule: ruleHash(&f.head.Info)}
+		} else {
+			told.told = max(told.told, until)
 		}
 	}
 	return m

@@ -200,12 +200,12 @@ func TestMark_roundTrip(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	h := hasher{1, 2, ^uint64(0)}
 	for range 500 {
-		m := &mark{begun: r.Int64N(1 << 42), swept: r.Int64N(1 << 42), told: map[uint64]int64{}}
+		m := &mark{swept: r.Int64N(1 << 42), feeds: map[uint64]*feedTold{}}
 		if r.IntN(5) == 0 {
 			m.swept = never
 		}
 		for range r.IntN(9) {
-			m.told[feedHash(fmt.Sprint(r.Int()))] = r.Int64N(1 << 42)
+			m.feeds[feedHash(fmt.Sprint(r.Int()))] = &feedTold{r.Int64N(1 << 42), r.Int64N(1 << 42), uint16(r.Int())}
 		}
 		if r.IntN(2) == 0 {
 			m.at = &spotTold{r.Int64N(1 << 42), feedHash("x"), intel.Indicator{Kind: intel.URL, Value: strings.Repeat("é", r.IntN(900))}}
@@ -214,7 +214,7 @@ func TestMark_roundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d := cmp.Diff(m, got, cmp.AllowUnexported(mark{}, spotTold{})); d != "" {
+		if d := cmp.Diff(m, got, cmp.AllowUnexported(mark{}, feedTold{}, spotTold{})); d != "" {
 			t.Fatal(d)
 		}
 	}
@@ -222,7 +222,7 @@ func TestMark_roundTrip(t *testing.T) {
 
 func FuzzReadMark(f *testing.F) {
 	h := hasher{1, 2, ^uint64(0)}
-	m := &mark{begun: 5, swept: 7, told: map[uint64]int64{3: 4}, at: &spotTold{6, 3, intel.Indicator{Kind: intel.URL, Value: "x"}}}
+	m := &mark{swept: 7, feeds: map[uint64]*feedTold{3: {4, 5, 6}}, at: &spotTold{6, 3, intel.Indicator{Kind: intel.URL, Value: "x"}}}
 	f.Add(m.encode(h), []byte{})
 	f.Add("", []byte{0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, s string, body []byte) {
@@ -230,7 +230,7 @@ func FuzzReadMark(f *testing.F) {
 			t.Error(err)
 		}
 		if m, err := parseMark(body); err == nil {
-			if again, err := readMark(m.encode(h), h); err != nil || len(again.told) != len(m.told) {
+			if again, err := readMark(m.encode(h), h); err != nil || len(again.feeds) != len(m.feeds) {
 				t.Errorf("%v: %v", m, err)
 			}
 		}
@@ -295,7 +295,7 @@ func TestChanges_purged(t *testing.T) {
 	refused := func(since string) {
 		t.Helper()
 		_, _, err := c.Changes(t.Context(), since, 0, func(*intel.Event) error { return nil })
-		if !errors.Is(err, intel.ErrCursor) || !strings.Contains(err.Error(), "changes before 2026-03-11T08:00:00Z were purged") {
+		if !errors.Is(err, intel.ErrCursor) || !strings.Contains(err.Error(), "changes before 2026-03-06T08:00:00Z were purged") {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -304,5 +304,48 @@ func TestChanges_purged(t *testing.T) {
 	_, part, more := changesOf(t, c, "", 1)
 	if events, _, _ := changesOf(t, c, part, 0); !more || len(events) != 2 {
 		t.Errorf("a follower who began after it: %v", told(events))
+	}
+}
+
+// An end that is dated far back, since the clock was, and purged before it was
+// told is not missed in silence.
+func TestChanges_purgedWithTheClockBack(t *testing.T) {
+	now := day(1)
+	c := openCorpus(t, newMemStore(t), Options{Now: func() time.Time { return now }})
+	info := feedInfo("s", intel.Snapshot)
+	one, two := entry(t, "one.example"), entry(t, "two.example")
+	mustRun(t, c, info, now, one, two)
+	now = day(9)
+	_, next, _ := changesOf(t, c, "", 0)
+	now = day(5)
+	mustRun(t, c, info, now, one)
+	if n, err := c.Purge(t.Context(), "s", day(6)); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	if _, err := c.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := c.Changes(t.Context(), next, 0, func(*intel.Event) error { return nil }); !errors.Is(err, intel.ErrCursor) {
+		t.Errorf("an end that nobody is told: %v", err)
+	}
+}
+
+// Another time to live ends other listings, in the past as well: who follows has
+// to begin anew.
+func TestChanges_otherTimeToLive(t *testing.T) {
+	now := day(1)
+	c := openCorpus(t, newMemStore(t), Options{Now: func() time.Time { return now }})
+	info := feedInfo("r", intel.Rolling)
+	info.TTL = intel.Duration(20 * 24 * time.Hour)
+	one, two := entry(t, "one.example"), entry(t, "two.example")
+	mustRun(t, c, info, now, one, two)
+	now = day(2)
+	mustRun(t, c, info, now, one)
+	next := wantTold(t, c, "", "1 listed r one.example", "2 updated r two.example")
+	now = day(9)
+	info.TTL = intel.Duration(5 * 24 * time.Hour)
+	mustRun(t, c, info, now, one)
+	if _, _, err := c.Changes(t.Context(), next, 0, func(*intel.Event) error { return nil }); !errors.Is(err, intel.ErrCursor) || !strings.Contains(err.Error(), "time to live") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -35,8 +35,9 @@ type Corpus struct {
 
 	groupMem groupMemory
 
-	limits  searchLimits
-	grouped grouping
+	deferFrom int // records from which on a directory waits until it pays; negative: always
+	limits    searchLimits
+	grouped   grouping
 
 	mu     sync.Mutex // held by Refresh
 	feeds  map[string]*followed
@@ -73,7 +74,7 @@ func openWith(ctx context.Context, store blob.Store, o Options, h hasher) (*Corp
 	if o.Live == 0 {
 		o.Live = 30 * 24 * time.Hour
 	}
-	c := &Corpus{store: store, opt: o, hash: h, feeds: map[string]*followed{}, limits: defaultSearchLimits()}
+	c := &Corpus{store: store, opt: o, hash: h, feeds: map[string]*followed{}, deferFrom: deferFrom, limits: defaultSearchLimits()}
 	empty, err := c.newView(nil, nil)
 	if err != nil {
 		return nil, err
@@ -115,8 +116,13 @@ func (c *Corpus) Find(ctx context.Context, q intel.Question, at time.Time, dst [
 	return c.View().Find(ctx, q, at, dst)
 }
 
-// Stats counts the current view.
-func (c *Corpus) Stats(context.Context) (intel.Stats, error) { return c.View().Stats(), nil }
+// Stats counts the current view. The error says what could not be read to count
+// the indicators.
+func (c *Corpus) Stats(context.Context) (intel.Stats, error) {
+	v := c.View()
+	st := v.Stats()
+	return st, v.dir.make(c.opt.Workers)
+}
 
 func (c *Corpus) scratch() *scratch {
 	if m, ok := c.pool.Get().(*scratch); ok {

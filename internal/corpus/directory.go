@@ -81,9 +81,6 @@ func deadRefs(segs []*segment, dead []*roaring.Bitmap, workers int) ([]bitset, e
 // buildDirectory fills a directory from the segments' records, but for the dead
 // ones, with this many goroutines.
 func buildDirectory(segs []*segment, dead []*roaring.Bitmap, workers int) (*directory, error) {
-	if len(segs) > maxSegments {
-		return nil, errTooMany
-	}
 	out, err := deadRefs(segs, dead, workers)
 	if err != nil {
 		return nil, err
@@ -134,28 +131,9 @@ func (d *directory) bounds(hash []byte, parts int) []uint32 {
 	out[parts] = uint32(n)
 	for p := 1; p < parts; p++ {
 		below := func(i int) bool { return u64at(hash, i)>>d.shift < uint64(p) }
-		lo, hi := int(out[p-1]), n
+		lo := int(out[p-1])
 		guess := max(int(uint64(n)*uint64(p)/uint64(parts)), lo)
-		for step := 1; guess < hi; step *= 2 {
-			if below(guess) {
-				lo = guess + 1
-				guess = lo + step
-			} else {
-				hi = guess
-				guess = max(lo, hi-step)
-			}
-			if lo >= hi {
-				break
-			}
-		}
-		for lo < hi {
-			if mid := (lo + hi) / 2; below(mid) {
-				lo = mid + 1
-			} else {
-				hi = mid
-			}
-		}
-		out[p] = uint32(lo)
+		out[p] = uint32(searchNear(lo, n, guess, below))
 	}
 	return out
 }

@@ -20,7 +20,7 @@ func plain() embedded.Config { return embedded.Config{Options: corpus.Options{Wo
 func tiny() embedded.Config {
 	return embedded.Config{
 		Options: corpus.Options{Workers: 1, ShardSize: 8, Small: 1, Live: 60 * time.Hour},
-		Prepare: func(c *corpus.Corpus) { c.SetLimits(4096, 4, 6) },
+		Prepare: func(c *corpus.Corpus) { c.SetLimits(4096, 4, 6); c.Defer() },
 	}
 }
 
@@ -42,6 +42,7 @@ func TestEngineRandom(t *testing.T) {
 	config := tiny()
 	config.Prepare = func(c *corpus.Corpus) {
 		c.SetLimits(4096, 4, 6)
+		c.Defer()
 		seen.look(c)
 	}
 	t.Cleanup(func() { seen.check(t) })

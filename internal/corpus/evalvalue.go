@@ -48,7 +48,11 @@ func (p *planner) exact(n query.Exact) plan {
 // recordsOf returns the numbers of the records of an indicator, by segment.
 func (v *View) recordsOf(i intel.Indicator, fail func(error)) map[int][]uint32 {
 	out := map[int][]uint32{}
-	for _, x := range v.dir.find(ofValue, v.c.hash.sum(i.Kind, i.Value), nil) {
+	slots, err := v.dir.find(ofValue, v.c.hash.sum(i.Kind, i.Value), nil)
+	if err != nil {
+		fail(err)
+	}
+	for _, x := range slots {
 		seg, ref := slotRecord(x)
 		s := v.segs[seg]
 		r, err := s.record(ref)

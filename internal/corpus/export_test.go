@@ -6,6 +6,9 @@ func (c *Corpus) SetLimits(verify, facet, candidates int) {
 	c.limits = searchLimits{verify: verify, facet: facet, candidates: candidates}
 }
 
+// Defer lets directories always wait until they pay, whatever their size.
+func (c *Corpus) Defer() { c.deferFrom = -1 }
+
 // Groups is how many groups searches of the view use.
 func (v *View) Groups() (n int) {
 	for _, u := range v.shelf().units {

@@ -21,7 +21,7 @@ type probe struct {
 // address, for the ip:ports at it. What a look-up waits for is memory, so all
 // places that will be read are touched first: those reads wait together.
 func (f *finder) probe(q *intel.Question) {
-	d, m := f.v.dir, f.mem
+	m := f.mem
 	m.probes, m.slots = m.probes[:0], m.slots[:0]
 	for i := range q.Keys {
 		m.probes = append(m.probes, probe{of: ofValue, hash: f.v.c.hash.sum(q.Keys[i].Kind, q.Keys[i].Value)})
@@ -30,19 +30,35 @@ func (f *finder) probe(q *intel.Question) {
 		var stack [48]byte
 		m.probes = append(m.probes, probe{of: ofAddress, hash: f.v.c.hash.sumBytes(addressOf, q.Inside.Addr().AppendTo(stack[:0]))})
 	}
-	for i := range m.probes {
-		m.touched += d.slots[d.first(m.probes[i].hash)]
-	}
-	for i := range m.probes {
-		p := &m.probes[i]
-		m.slots = d.find(p.of, p.hash, m.slots)
-		p.end = len(m.slots)
+	if d := f.v.dir.directory(); d != nil {
+		for i := range m.probes {
+			m.touched += d.slots[d.first(m.probes[i].hash)]
+		}
+		for i := range m.probes {
+			p := &m.probes[i]
+			m.slots = d.find(p.of, p.hash, m.slots)
+			p.end = len(m.slots)
+		}
+	} else {
+		f.search()
 	}
 	for _, x := range m.slots {
 		seg, ref := slotRecord(x)
 		if heap := f.v.segs[seg].heap; int(ref) < len(heap)/4 {
 			m.touched += uint64(heap[int(ref)*4])
 		}
+	}
+}
+
+// search does the probes without the directory.
+func (f *finder) search() {
+	m := f.mem
+	for i := range m.probes {
+		var err error
+		if m.slots, err = f.v.dir.search(m.probes[i].of, m.probes[i].hash, m.slots); err != nil {
+			f.fail(err)
+		}
+		m.probes[i].end = len(m.slots)
 	}
 }
 

@@ -25,6 +25,9 @@ func (c *Corpus) Purge(ctx context.Context, feed string, before time.Time) (n in
 			}
 		}
 		deleted.Store(int64(p.deleted))
+		if last := head.LastGood.Add(time.Millisecond); before.After(last) {
+			before = last // nothing changed later
+		}
 		if p.deleted > 0 && before.After(p.next.Purged) {
 			p.next.Purged = before.UTC()
 		}

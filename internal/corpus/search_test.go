@@ -108,7 +108,11 @@ func (w *searchWorld) listings(t testing.TB, at time.Time) []intel.Listing {
 
 // changed reads when a listing changed from its record.
 func (w *searchWorld) changed(t testing.TB, v *View, l *intel.Listing) time.Time {
-	for _, x := range v.dir.find(ofValue, w.hash.sum(l.Kind, l.Canonical), nil) {
+	slots, err := v.dir.find(ofValue, w.hash.sum(l.Kind, l.Canonical), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range slots {
 		seg, ref := slotRecord(x)
 		r, err := v.segs[seg].record(ref)
 		if err != nil {

@@ -37,7 +37,9 @@ func (v *View) memory(sh *shelf) (m intel.Memory) {
 			m.Replaced += int64(d.GetSizeInBytes())
 		}
 	}
-	m.Directory = v.dir.bytes()
+	if d := v.dir.dir.Load(); d != nil {
+		m.Directory = d.bytes()
+	}
 	m.Networks = int64(v.nets.table.Size())*netBytes + int64(cap(v.nets.refs))*int64(unsafe.Sizeof(netRef{}))
 	return m
 }
@@ -46,6 +48,10 @@ func (v *View) memory(sh *shelf) (m intel.Memory) {
 // counted all that are in the segments; those of which every listing is closed
 // come off. Where nothing is closed, no record is touched.
 func (v *View) countIndicators() int {
+	if v.dir.make(v.c.opt.Workers) != nil {
+		return 0 // Corpus.Stats says why
+	}
+	d := v.dir.dir.Load()
 	closed := map[uint64]bool{} // hashes of values with a closed listing
 	gone := 0
 	// A fault cuts the count short; whoever looks such a value up is told.
@@ -68,7 +74,7 @@ func (v *View) countIndicators() int {
 					continue
 				}
 				closed[h] = true
-				slots = v.dir.find(ofValue, h, slots[:0])
+				slots = d.find(ofValue, h, slots[:0])
 				if !v.anyOpen(slots, &r) {
 					gone++
 				}
@@ -76,7 +82,7 @@ func (v *View) countIndicators() int {
 		}
 		return nil
 	})
-	return v.dir.distinct - gone
+	return d.distinct - gone
 }
 
 // anyOpen says whether one of the slots holds an open listing of r's value.

@@ -37,7 +37,7 @@ type View struct {
 	segs  []*segment        // numbered as in dir; by feed
 	owner []*feedState      // of each of segs
 	dead  []*roaring.Bitmap // of each of segs
-	dir   *directory
+	dir   *hashIndex
 	nets  *networks
 	netOf []*feedState // of each of nets.segs
 	stats intel.Stats  // without Indicators
@@ -60,11 +60,16 @@ func (c *Corpus) newView(feeds []*feedState, old *View) (*View, error) {
 			}
 		}
 	}
+	if len(v.segs) > maxSegments {
+		return nil, errTooMany
+	}
 	var err error
 	if old != nil && slices.Equal(v.segs, old.segs) {
 		v.dir = old.dir
-	} else if v.dir, err = buildDirectory(v.segs, v.dead, c.tableWorkers(old)); err != nil {
-		return nil, err
+	} else if v.dir = newHashIndex(v.segs, v.dead); !c.defers(v.dir, old) {
+		if err = v.dir.make(c.tableWorkers(old)); err != nil {
+			return nil, err
+		}
 	}
 	if old != nil && slices.Equal(nets, old.nets.segs) {
 		v.nets = old.nets
@@ -73,6 +78,13 @@ func (c *Corpus) newView(feeds []*feedState, old *View) (*View, error) {
 	}
 	v.count()
 	return v, nil
+}
+
+// defers says whether the directory waits until it pays: not where looking in
+// the segments would slow down those who ask already.
+func (c *Corpus) defers(x *hashIndex, old *View) bool {
+	asked := old != nil && len(old.segs) > 0 && old.dir.ready()
+	return x.records() >= c.deferFrom && !asked || c.deferFrom < 0
 }
 
 // tableWorkers is how many goroutines build a table: one where there is a view

@@ -48,9 +48,6 @@ func (r *runner) step(s *Step) (lines []string, err error) {
 	case s.Stats:
 		return r.stats()
 	}
-	if s.Load != nil && r.ruleChanged(s.Load) {
-		r.follower = follower{}
-	}
 	if b, breaks := r.engine.(Breaker); breaks && s.Fault != nil {
 		return nil, r.broken(b, s)
 	}

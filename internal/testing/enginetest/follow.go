@@ -82,14 +82,6 @@ func (f *follower) take(e *intel.Event) error {
 	return nil
 }
 
-// ruleChanged says whether a run comes with another rule of when what is absent
-// ends. That is applied to the past as well, and no event tells it: who follows
-// has to begin anew.
-func (r *runner) ruleChanged(l *Load) bool {
-	f := r.model.feeds[l.Info.ID]
-	return f != nil && (f.info.TTL != l.Info.TTL || f.info.Presence != l.Info.Presence)
-}
-
 // followed compares the follower's list with the Model.
 func (r *runner) followed() error {
 	want := map[spot]string{}

@@ -86,7 +86,7 @@ func (a *asker) step() (*Step, error) {
 		s.Keep = []string{"fold", "fold", "regroup", "sweep", "reopen"}[a.rnd.IntN(5)]
 	case n < 16:
 		f := a.feeds[a.rnd.IntN(len(a.feeds))]
-		s.Purge = &Purge{f.info.ID, a.now.Add(-time.Duration(25+a.rnd.IntN(300)) * time.Hour)} // cursors outlast a day
+		s.Purge = &Purge{f.info.ID, a.now.Add(-time.Duration(a.rnd.IntN(300)) * time.Hour)}
 	case n < 55:
 		s.Find = a.find()
 	case n < 98:

@@ -132,7 +132,7 @@ func (w *world) load() *Load {
 	l := &Load{Info: f.info, At: w.now}
 	l.Info.Tags = slices.Clone(f.info.Tags)
 	if w.rnd.IntN(15) == 0 {
-		l.At = w.now.Add(-time.Duration(w.rnd.IntN(20)) * time.Hour) // the clock was set back, by less than a cursor of changes allows for
+		l.At = w.now.Add(-time.Duration(w.rnd.IntN(100)) * time.Hour) // the clock was set back
 	}
 	for _, i := range f.pool {
 		if e, ok := f.list[i]; ok {
