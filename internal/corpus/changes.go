@@ -190,10 +190,12 @@ func (t *teller) event(f *finder, r *changeReader) error {
 
 // next is the mark behind what was told. A feed's future changes are later than
 // its last good run in view, so everything up to there is told when nothing is left.
+// What ended by itself is told up to now, even where more was told when the clock
+// was ahead: a run since then may have let something end in between.
 func (t *teller) next() *mark {
-	m := &mark{swept: max(t.since.swept, t.now), feeds: t.since.feeds}
+	m := &mark{swept: t.now, feeds: t.since.feeds}
 	if t.more {
-		m.swept = max(t.since.swept, t.last.ms-1)
+		m.swept = min(t.now, t.last.ms-1)
 		m.at = &spotTold{t.last.ms, feedHash(t.last.feed), t.last.ind}
 	}
 	for _, f := range t.v.feeds {

@@ -94,7 +94,7 @@ func (c *Corpus) View() *View { return c.view.Load() }
 // last Refresh, joined), or nil.
 func (c *Corpus) Err() error {
 	var errs []error
-	if p := c.broken.Load(); p != nil {
+	if p := c.broken.Load(); p != nil && len(*p) > 0 { // each look-up asks
 		for _, id := range slices.Sorted(maps.Keys(*p)) {
 			errs = append(errs, &FeedError{id, (*p)[id]})
 		}

@@ -39,6 +39,10 @@ type followed struct {
 // seconds), so a second write can leave size and time as they were.
 const racyFor = 2 * time.Second
 
+// openAtOnce is how many feeds are opened at once: after a cold start that waits
+// for the disk and not for the processor.
+const openAtOnce = 8
+
 // Refresh re-reads the heads that changed, maps new segments and swaps the view.
 // It reports whether the view changed. A feed that cannot be read is named in
 // the error (a FeedError, joined) each time until it can be; what was in view of
@@ -53,7 +57,7 @@ func (c *Corpus) Refresh(ctx context.Context) (changed bool, err error) {
 	now := time.Now() // of the file system's clock, not of the feeds'
 	next := make(map[string]*followed, len(infos))
 	var g errgroup.Group
-	g.SetLimit(c.opt.Workers)
+	g.SetLimit(max(c.opt.Workers, openAtOnce))
 	for _, info := range infos {
 		id, ok := strings.CutSuffix(strings.TrimPrefix(info.Key, headDir), headExt)
 		if !ok || strings.Contains(id, "/") {
