@@ -56,7 +56,8 @@ func (x *Index) Get(key []byte) (Postings, error) {
 // Range calls f for every key at or after from and before to, in order, until f
 // returns false. A nil to is the end. The key is valid only inside f.
 func (x *Index) Range(from, to []byte, f func(key []byte, p Postings) bool) error {
-	var w walk
+	w := walkPool.Get().(*walk)
+	defer w.free()
 	if err := w.start(x, from); err != nil {
 		return err
 	}

@@ -1,5 +1,7 @@
 package terms
 
+import "sync"
+
 // walk goes through the keys of a dictionary in order.
 type walk struct {
 	dict  dict
@@ -15,6 +17,16 @@ type frame struct {
 	todo  int    // transitions not yet taken: the places below
 	fresh bool   // the key that ends here was not yet given
 	sum   uint64 // of the outputs up to here
+}
+
+// walkPool has those not in use: the states on the way take some kilobytes, and a
+// search walks through many dictionaries.
+var walkPool = sync.Pool{New: func() any { return new(walk) }}
+
+// free gives the walk's memory back. Nothing of it is read again before it is set.
+func (w *walk) free() {
+	w.dict, w.key, w.stack = nil, w.key[:0], w.stack[:0]
+	walkPool.Put(w)
 }
 
 // start places the walk in front of the first key at or after from.
