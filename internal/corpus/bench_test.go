@@ -305,3 +305,44 @@ func residentMB(b *testing.B) (rss, anon float64) {
 	}
 	return rss, anon
 }
+
+// BenchmarkHistory moves a million closed listings to the history, and deletes
+// the older half of them, which lie among the others.
+func BenchmarkHistory(b *testing.B) {
+	const n = 1_000_000
+	info := feedInfo("big", intel.Snapshot)
+	var moved, purged time.Duration
+	for b.Loop() {
+		b.StopTimer()
+		c := openCorpus(b, newStore(b), Options{})
+		half := benchEntries(n, func(i int) uint64 { return uint64(i) })
+		mustRun(b, c, info, t0, half...)
+		old := half[:0]
+		for i, e := range half {
+			if mix(uint64(i))%2 == 0 {
+				old = append(old, e)
+			}
+		}
+		last := benchEntries(1000, func(i int) uint64 { return uint64(i + n) })
+		mustRun(b, c, info, day(1), old...) // half of them end on day 1, the rest on day 2
+		mustRun(b, c, info, day(2), last...)
+		if _, err := c.Refresh(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		runtime.GC()
+		b.StartTimer()
+		began := time.Now()
+		if did, err := c.Fold(b.Context(), "big", FoldOptions{Now: day(90)}); err != nil || !did {
+			b.Fatal(did, err)
+		}
+		moved += time.Since(began)
+		began = time.Now()
+		if got, err := c.Purge(b.Context(), "big", day(2)); err != nil || got < n/3 {
+			b.Fatal(got, err)
+		}
+		purged += time.Since(began)
+	}
+	b.ReportMetric(float64(n)*float64(b.N)/moved.Seconds(), "moved/s")
+	b.ReportMetric(float64(n)*float64(b.N)/purged.Seconds(), "purge-read/s")
+	b.ReportMetric(0, "ns/op")
+}

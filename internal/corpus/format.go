@@ -62,7 +62,10 @@ const (
 	knownNeeds = 0 // no feature so far that a reader has to know
 )
 
-// Section ids. They are stored on disk: never renumber, never reuse.
+// Section ids. They are stored on disk: never renumber, never reuse. An id also
+// says what is in the section: if the keys of the text index (keys.go) or the
+// way words are cut ever change, post and fst get new ids, and segments with the
+// old ones are read by the old rules.
 const (
 	secHeap   = 1
 	secNames  = 2
