@@ -19,7 +19,8 @@
 //
 // A Corpus follows the heads (Refresh) and answers from a View, an immutable
 // snapshot of all feeds that is swapped atomically: look-ups by a hash table over
-// all segments (directory.go), searches by the text indexes that segments carry
+// all segments (directory.go; in each segment until that is made: hashindex.go),
+// searches by the text indexes that segments carry
 // (plan.go and eval*.go say what matches, walk.go puts it in order). Regroup
 // merges the indexes of small segments into groups/NAME.grp, so that a search asks
 // few. Everything but those three sorts of objects is derived.
