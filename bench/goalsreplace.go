@@ -47,6 +47,7 @@ func replacePart(ctx context.Context, o goalsOptions, f figures) error {
 	if err := p.c.View().ReadAhead(ctx); err != nil {
 		return err
 	}
+	p.c.ReadersFirst() // as a server does
 	r := &replacer{p, a.Exact, make([]uint32, 32<<20)}
 	for i := range r.took {
 		r.took[i] = 1 // has the memory given now

@@ -43,6 +43,7 @@ func (p *program) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	x.folder.Corpus.ReadersFirst()
 	unlock, err := local.LockServe(p.cfg.Data)
 	if err != nil {
 		return err

@@ -87,6 +87,11 @@ func openWith(ctx context.Context, store blob.Store, o Options, h hasher) (*Corp
 	return c, nil
 }
 
+// ReadersFirst leaves a processor to those who ask: from now on merges, folds and
+// tables use one goroutine fewer. That is for a server, whose look-ups matter more
+// than how soon a feed's change is there. Call it before others use the corpus.
+func (c *Corpus) ReadersFirst() { c.opt.Workers = max(1, c.opt.Workers-1) }
+
 // View returns the current snapshot, never nil.
 func (c *Corpus) View() *View { return c.view.Load() }
 
