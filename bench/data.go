@@ -128,45 +128,74 @@ func loadDataset(ctx context.Context, listings, feeds int) (*dataset, error) {
 	for i := range feeds {
 		harmonic += 1 / float64(i+1)
 	}
-	took, due := make([]int, len(pools)), 0
+	st := stock{pools: pools, took: make([]int, len(pools)), copies: make([]int, len(pools))}
+	due := make([]int, feeds)
 	for i := range feeds {
-		n := int(float64(listings)/harmonic/float64(i+1) + 0.5)
-		p := i % len(pools)
-		part := pools[p][took[p]:min(took[p]+n, len(pools[p]))]
-		took[p] += len(part)
-		due += n - len(part)
-		d.feeds = append(d.feeds, slices.Clone(part))
+		due[i] = int(float64(listings)/harmonic/float64(i+1) + 0.5)
+		d.feeds = append(d.feeds, slices.Clone(st.real(i%len(pools), due[i])))
 	}
-	d.fill(pools, took, listings)
+	for i := range d.feeds { // from other samples, as far as they reach
+		for short := due[i] - len(d.feeds[i]); short > 0; short = due[i] - len(d.feeds[i]) {
+			more := st.real(st.fullest(), short)
+			if len(more) == 0 {
+				break
+			}
+			d.feeds[i] = append(d.feeds[i], more...)
+		}
+	}
+	for i := range d.feeds {
+		made := st.copied(i%len(pools), due[i]-len(d.feeds[i]))
+		d.feeds[i], d.made = append(d.feeds[i], made...), d.made+len(made)
+	}
 	for i, f := range d.feeds {
 		d.feeds[i] = d.finish(f)
 	}
 	return d, nil
 }
 
-// fill brings the feeds to the size: first with what is left of the samples,
-// then with copies that have a suffix.
-func (d *dataset) fill(pools [][]intel.Entry, took []int, listings int) {
-	have := 0
-	for _, f := range d.feeds {
-		have += len(f)
-	}
-	for p := 0; p < min(len(pools), len(d.feeds)) && have < listings; p++ {
-		more := pools[p][took[p]:min(len(pools[p]), took[p]+listings-have)]
-		d.feeds[p] = append(d.feeds[p], more...)
-		have += len(more)
-	}
-	for copies, before := 1, -1; have < listings && have > before; copies++ {
-		before = have
-		for p := 0; p < min(len(pools), len(d.feeds)); p++ {
-			for _, e := range pools[p] {
-				if x := suffixed(e, copies); have < listings && x.Indicator != e.Indicator {
-					d.feeds[p] = append(d.feeds[p], x)
-					have, d.made = have+1, d.made+1
-				}
-			}
+// stock is what feeds are made from.
+type stock struct {
+	pools        [][]intel.Entry
+	took, copies []int // of each pool: entries given away; copies made of the whole
+}
+
+// real gives entries of a pool that no feed has, n or as many as are left.
+func (s *stock) real(p, n int) []intel.Entry {
+	from := s.took[p]
+	s.took[p] = min(from+n, len(s.pools[p]))
+	return s.pools[p][from:s.took[p]]
+}
+
+// fullest is the pool that has the most left.
+func (s *stock) fullest() (best int) {
+	left := func(p int) int { return len(s.pools[p]) - s.took[p] }
+	for p := range s.pools {
+		if left(p) > left(best) {
+			best = p
 		}
 	}
+	return best
+}
+
+// copied gives n entries of a pool with a suffix; of the first where its values
+// cannot have any.
+func (s *stock) copied(p, n int) (out []intel.Entry) {
+	for len(out) < n {
+		s.copies[p]++
+		before := len(out)
+		for _, e := range s.pools[p] {
+			if x := suffixed(e, s.copies[p]); len(out) < n && x.Indicator != e.Indicator {
+				out = append(out, x)
+			}
+		}
+		if len(out) == before {
+			if p == 0 {
+				return out
+			}
+			p = 0
+		}
+	}
+	return out
 }
 
 // finish sorts a feed downwards, drops what is there twice and counts.

@@ -80,6 +80,9 @@ func buildPart(ctx context.Context, o goalsOptions, f figures) error {
 		return err
 	}
 	log.Printf("%d listings of %d feeds from %s", d.listings, len(d.feeds), d.source)
+	if i := slices.IndexFunc(d.feeds, func(f []intel.Entry) bool { return len(f) == 0 }); i >= 0 {
+		return fmt.Errorf("feed %d of %d has nothing", i, len(d.feeds))
+	}
 	q := newQuestionnaire(d)
 	a := asked{Exact: q.exact, Searches: map[string][]string{}, Facets: q.facets}
 	for sort, questions := range q.searches {
