@@ -46,3 +46,4 @@ func FuzzCSV(f *testing.F)    { fuzzFormat(f, "csv") }
 func FuzzJSON(f *testing.F)   { fuzzFormat(f, "json") }
 func FuzzNDJSON(f *testing.F) { fuzzFormat(f, "ndjson") }
 func FuzzHosts(f *testing.F)  { fuzzFormat(f, "hosts") }
+func FuzzSTIX(f *testing.F)   { fuzzFormat(f, "stix") }
