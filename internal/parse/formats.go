@@ -28,6 +28,7 @@ var formats = []format{
 	{name: "ndjson", read: readNDJSON, lines: true, paths: true},
 	{name: "hosts", read: readHosts, lines: true, names: true},
 	{name: "stix", read: readSTIX, fixed: true},
+	{name: "misp", read: readMISP, fixed: true},
 }
 
 // Formats lists the names of the wire formats, which are the values of a feed's type.

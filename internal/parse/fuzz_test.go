@@ -47,3 +47,4 @@ func FuzzJSON(f *testing.F)   { fuzzFormat(f, "json") }
 func FuzzNDJSON(f *testing.F) { fuzzFormat(f, "ndjson") }
 func FuzzHosts(f *testing.F)  { fuzzFormat(f, "hosts") }
 func FuzzSTIX(f *testing.F)   { fuzzFormat(f, "stix") }
+func FuzzMISP(f *testing.F)   { fuzzFormat(f, "misp") }

@@ -29,8 +29,6 @@ type sample struct {
 // notCovered are the formats (beginnings of INDEX.tsv's fmt column) that the
 // types do not read, and why.
 var notCovered = map[string]string{
-	"MISP event":         "a type of its own, misp: attributes, objects, to_ids",
-	"MISP feed manifest": "misp: names the event files",
 	"MISP feed hashes":   "no indicators: MD5 sums of values, for a client's quick look",
 	"STIX patterns":      "patterns by themselves, for a pattern parser",
 	"TAXII server":       "the data of a test server: collections, objects and manifests in one",
