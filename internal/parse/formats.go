@@ -29,6 +29,7 @@ var formats = []format{
 	{name: "hosts", read: readHosts, lines: true, names: true},
 	{name: "stix", read: readSTIX, fixed: true},
 	{name: "misp", read: readMISP, fixed: true},
+	{name: "misp-warninglist", read: readWarningList, fixed: true},
 }
 
 // Formats lists the names of the wire formats, which are the values of a feed's type.

@@ -48,3 +48,5 @@ func FuzzNDJSON(f *testing.F) { fuzzFormat(f, "ndjson") }
 func FuzzHosts(f *testing.F)  { fuzzFormat(f, "hosts") }
 func FuzzSTIX(f *testing.F)   { fuzzFormat(f, "stix") }
 func FuzzMISP(f *testing.F)   { fuzzFormat(f, "misp") }
+
+func FuzzWarningList(f *testing.F) { fuzzFormat(f, "misp-warninglist") }
