@@ -30,6 +30,7 @@ var formats = []format{
 	{name: "stix", read: readSTIX, fixed: true},
 	{name: "misp", read: readMISP, fixed: true},
 	{name: "misp-warninglist", read: readWarningList, fixed: true},
+	{name: "rss", read: readRSS, fixed: true},
 }
 
 // Formats lists the names of the wire formats, which are the values of a feed's type.

@@ -50,3 +50,4 @@ func FuzzSTIX(f *testing.F)   { fuzzFormat(f, "stix") }
 func FuzzMISP(f *testing.F)   { fuzzFormat(f, "misp") }
 
 func FuzzWarningList(f *testing.F) { fuzzFormat(f, "misp-warninglist") }
+func FuzzRSS(f *testing.F)         { fuzzFormat(f, "rss") }

@@ -37,7 +37,6 @@ var notCovered = map[string]string{
 	"index of the TAXII": "names other files",
 	"list of the STIX":   "names other files",
 	"manifest":           "names other files",
-	"RSS":                "XML: a type of its own, rss",
 	"OpenIOC":            "XML: a format of its own",
 	"suricata":           "a type of its own, rules",
 	"snort":              "rules",
