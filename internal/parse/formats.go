@@ -31,6 +31,7 @@ var formats = []format{
 	{name: "misp", read: readMISP, fixed: true},
 	{name: "misp-warninglist", read: readWarningList, fixed: true},
 	{name: "rss", read: readRSS, fixed: true},
+	{name: "openioc", read: readOpenIOC, fixed: true},
 }
 
 // Formats lists the names of the wire formats, which are the values of a feed's type.

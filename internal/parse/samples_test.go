@@ -37,7 +37,6 @@ var notCovered = map[string]string{
 	"index of the TAXII": "names other files",
 	"list of the STIX":   "names other files",
 	"manifest":           "names other files",
-	"OpenIOC":            "XML: a format of its own",
 	"suricata":           "a type of its own, rules",
 	"snort":              "rules",
 	"dns rpz":            "zone files: a type of its own, rpz",
