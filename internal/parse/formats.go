@@ -32,6 +32,7 @@ var formats = []format{
 	{name: "misp-warninglist", read: readWarningList, fixed: true},
 	{name: "rss", read: readRSS, fixed: true},
 	{name: "openioc", read: readOpenIOC, fixed: true},
+	{name: "otx", read: readOTX, fixed: true},
 }
 
 // Formats lists the names of the wire formats, which are the values of a feed's type.

@@ -52,3 +52,4 @@ func FuzzMISP(f *testing.F)   { fuzzFormat(f, "misp") }
 func FuzzWarningList(f *testing.F) { fuzzFormat(f, "misp-warninglist") }
 func FuzzRSS(f *testing.F)         { fuzzFormat(f, "rss") }
 func FuzzOpenIOC(f *testing.F)     { fuzzFormat(f, "openioc") }
+func FuzzOTX(f *testing.F)         { fuzzFormat(f, "otx") }

@@ -9,13 +9,10 @@ import (
 	"github.com/elasticintel/elasticintel/internal/intel"
 )
 
-// Limits on what is held back of one MISP event until its context is known. An
-// event beyond them is taken in parts; a part lacks what comes after it.
+// Limits that keep hostile events bounded.
 const (
-	maxMISPHeld  = 1 << 17  // attributes
-	maxMISPBytes = 32 << 20 // bytes of their values and context
-	maxMISPEvent = 1000     // values of context of one event
-	maxMISPDepth = 8        // answers and events inside each other
+	maxMISPEvent = 1000 // values of context of one event
+	maxMISPDepth = 8    // answers and events inside each other
 )
 
 // misp reads MISP's JSON (misp-standard.org, core format): an event, a list of
@@ -25,27 +22,17 @@ const (
 type misp struct {
 	c     *collector
 	tree  tree
-	rec   record
 	event []pair // context of the event at hand
 	own   []pair // of the attribute or object at hand
-	held  []mispAttribute
-	pairs []pair // of all that are held
-	bytes int
+	size  int    // bytes of the texts of attributes that are not held yet
+	held  heldBack
 	depth int
 }
 
-// mispAttribute is one attribute that is held back.
-type mispAttribute struct {
-	line     int
-	value    string
-	kinds    intel.KindSet
-	from, to int // its context in pairs
-}
-
 func readMISP(ctx context.Context, r io.Reader, c *collector) error {
-	m := &misp{c: c}
+	m := &misp{c: c, held: heldBack{c: c}}
 	err := c.documents(ctx, r, m.document)
-	m.flush()
+	m.held.flush(m.event)
 	return err
 }
 
@@ -73,7 +60,7 @@ func (m *misp) document(s *jsonStream) error {
 			known, others = known || ok, others || !ok
 			return err
 		})
-		m.flush()
+		m.held.flush(m.event)
 		m.event = m.event[:0]
 		if err == nil && others && !known {
 			return s.bad("no MISP event: it has no info and no attributes")

@@ -40,7 +40,7 @@ const confidenceWithoutIDS = "25"
 func (m *misp) attribute(s *jsonStream) error {
 	line, ok, err := s.value(&m.tree)
 	if ok {
-		m.bytes += len(m.tree.text)
+		m.size += len(m.tree.text)
 		m.take(line, 0, nil)
 	}
 	return err
@@ -59,7 +59,7 @@ func (m *misp) object(s *jsonStream) error {
 	}
 	around := []pair{{"object", m.c.ctx.name([]byte(t.get(0, "name")))}, {"object_comment", t.get(0, "comment")}}
 	gone := deleted(t, 0)
-	m.bytes += len(t.text)
+	m.size += len(t.text)
 	from := int32(0)
 	t.list(0, "Attribute", func(i int32) {
 		line += strings.Count(t.text[from:t.nodes[i].start], "\n")
@@ -101,7 +101,8 @@ func (m *misp) take(line int, at int32, around []pair) {
 		m.own = append(m.own[:0], around...)
 		value = m.split(kind, value)
 		m.members(at)
-		m.hold(line, value, kinds)
+		m.held.hold(line, finding{value, kinds}, m.own, m.event, m.size)
+		m.size = 0
 	}
 }
 
@@ -158,26 +159,4 @@ func (m *misp) members(at int32) {
 		m.say("to_ids", "false")
 		m.say(intel.FieldConfidence, confidenceWithoutIDS)
 	}
-}
-
-// hold keeps an attribute until the event's context is known.
-func (m *misp) hold(line int, value string, kinds intel.KindSet) {
-	from := len(m.pairs)
-	m.pairs = append(m.pairs, m.own...)
-	m.held = append(m.held, mispAttribute{line, value, kinds, from, len(m.pairs)})
-	if len(m.held) >= maxMISPHeld || m.bytes > maxMISPBytes {
-		m.flush()
-	}
-}
-
-// flush takes the attributes that were held back.
-func (m *misp) flush() {
-	for _, a := range m.held {
-		m.rec.begin(a.line, a.value)
-		m.rec.extra = append(append(m.rec.extra, m.pairs[a.from:a.to]...), m.event...)
-		m.c.offered(&m.rec, finding{a.value, a.kinds})
-	}
-	clear(m.held)
-	clear(m.pairs)
-	m.held, m.pairs, m.bytes = m.held[:0], m.pairs[:0], 0
 }
