@@ -15,7 +15,7 @@ func (s Spec) Check() error {
 		return fmt.Errorf("feed_type: %q is not known (known: %s)", s.Type, strings.Join(Formats(), " "))
 	}
 	errs := []error{s.checkLines(f), s.checkColumns(f), s.checkPaths(f), s.checkFilter(f)}
-	if s.Kinds == 0 && !f.names {
+	if s.Kinds == 0 && !f.names && !f.fixed {
 		errs = append(errs, errors.New("indicator_type: missing"))
 	}
 	return errors.Join(errs...)
@@ -61,9 +61,9 @@ func (s Spec) checkColumns(f format) error {
 		}
 	}
 	switch {
-	case f.names && len(s.Columns) > 0:
+	case (f.names || f.fixed) && len(s.Columns) > 0:
 		errs = append(errs, fmt.Errorf("field_mapping: %s has a fixed layout and takes no columns", s.Type))
-	case f.names || f.plain && len(s.Columns) == 0:
+	case f.names || f.fixed || f.plain && len(s.Columns) == 0:
 	case len(values) == 0:
 		errs = append(errs, fmt.Errorf("field_mapping.destination: no column is %q", Indicator))
 	case len(values) > 1 && !kinds:
@@ -110,7 +110,7 @@ func (s Spec) checkFilter(f format) error {
 			continue
 		}
 		_, numbered := columnNumber(rule.Column)
-		if p.find(rule.Column) < 0 && !numbered && !s.HasHeaders && !f.paths {
+		if p.find(rule.Column) < 0 && !numbered && !s.HasHeaders && !f.paths && !f.fixed {
 			errs = append(errs, fmt.Errorf("filter[%d].column: no column is called %q", i, rule.Column))
 		}
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 func TestFormats(t *testing.T) {
-	if want := []string{"txt", "csv", "json", "ndjson", "hosts"}; !slices.Equal(Formats(), want) {
+	if want := []string{"txt", "csv", "json", "ndjson", "hosts", "stix", "misp", "misp-warninglist", "rss", "openioc", "otx"}; !slices.Equal(Formats(), want) {
 		t.Errorf("Formats() = %v, want %v", Formats(), want)
 	}
 }
@@ -26,19 +26,22 @@ func TestCheck(t *testing.T) {
 	}{
 		{Spec{Type: "txt", Kinds: domain}, ""},
 		{Spec{Type: "hosts"}, ""},
+		{Spec{Type: "stix"}, ""},
+		{Spec{Type: "stix", Kinds: domain, Filter: []FilterRule{{Column: "tags", Values: []string{"x"}}}}, ""},
 		{Spec{Type: "txt", Kinds: domain, Separator: "\t", Columns: value}, ""},
 		{Spec{Type: "json", Kinds: domain, Records: "a.b[]", Columns: value}, ""},
 		{Spec{Type: "csv", Kinds: domain, Columns: []Column{{Field: Indicator, Kinds: domain}, {Field: Indicator, Kinds: domain}}}, ""},
 		{Spec{Type: "csv", Kinds: domain, HasHeaders: true, Columns: value, Filter: []FilterRule{{Column: "later", Values: []string{"x"}}}}, ""},
 		{Spec{Type: "csv", Kinds: domain, Columns: value, Filter: []FilterRule{{Column: "col9", Values: []string{"x"}}}}, ""},
 		{Spec{}, `feed_type: "" is not known`},
-		{Spec{Type: "xml", Kinds: domain}, `feed_type: "xml" is not known (known: txt csv json ndjson hosts)`},
+		{Spec{Type: "xml", Kinds: domain}, `feed_type: "xml" is not known (known: txt csv json ndjson hosts stix misp misp-warninglist rss openioc otx)`},
 		{Spec{Type: "txt"}, "indicator_type: missing"},
 		{Spec{Type: "csv", Kinds: domain}, "field_mapping.destination: no column"},
 		{Spec{Type: "json", Kinds: domain}, "field_mapping.destination: no column"},
 		{Spec{Type: "csv", Kinds: domain, Columns: []Column{{Field: "x"}}}, "field_mapping.destination: no column"},
 		{Spec{Type: "txt", Kinds: domain, Columns: []Column{{Field: "x"}}}, "field_mapping.destination: no column"},
 		{Spec{Type: "csv", Kinds: domain, Columns: []Column{{Source: "a", Field: Indicator}, {Source: "b", Field: Indicator}}}, `field_mapping.destination: 2 columns are "indicator" (source[0] "a", source[1] "b")`},
+		{Spec{Type: "stix", Columns: value}, "field_mapping: stix has a fixed layout"},
 		{Spec{Type: "hosts", Columns: value}, "field_mapping: hosts has a fixed layout"},
 		{Spec{Type: "csv", Kinds: domain, Columns: make([]Column, maxColumns+1)}, "field_mapping.source: 1001 columns"},
 		{Spec{Type: "csv", Kinds: domain, Columns: []Column{{Field: Indicator, Type: "date"}}}, `field_mapping.types: source[0] "": type "date"`},

@@ -30,6 +30,7 @@ type collector struct {
 	offers  []offer
 	around  surroundings       // of the record at hand
 	more    map[int]*additions // entry → what its duplicates add
+	took    []int              // entries of the record at hand, for formats that ask
 }
 
 // offer is one indicator that a record offers; column is its column, or -1 where
@@ -96,18 +97,19 @@ func (c *collector) record(r *record) {
 	}
 }
 
-// take decides about one indicator of a record.
-func (c *collector) take(r *record, o offer, kinds intel.KindSet) {
+// take decides about one indicator of a record. It returns its entry, -1 where it
+// became none.
+func (c *collector) take(r *record, o offer, kinds intel.KindSet) int {
 	ind, err := intel.Parse(bareName(o.value, kinds), kinds)
 	if err != nil {
 		c.reject(r.line, o.value, reasonOf(err))
-		return
+		return -1
 	}
 	pos, hash := c.index.find(ind, &c.list)
 	if pos < 0 {
 		if why := intel.Reserved(ind); why != "" {
 			c.suppress(why, 1)
-			return
+			return -1
 		}
 		pos = c.list.count
 		c.index.put(hash, pos)
@@ -123,6 +125,7 @@ func (c *collector) take(r *record, o offer, kinds intel.KindSet) {
 			c.addition(pos, pair{"filename", intel.Trim(name)})
 		}
 	}
+	return pos
 }
 
 // bareName takes the wildcard off *.name and .name where names are wanted.

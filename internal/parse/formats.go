@@ -16,6 +16,7 @@ type format struct {
 	paths bool // its columns are paths
 	plain bool // without columns, the line is the value
 	names bool // it lists names in a layout of its own: no columns, kind domain unless stated
+	fixed bool // its records say what they are, in a layout of its own: no columns, any kind unless stated
 }
 
 // formats is the one table of wire formats. A new format is one file with its
@@ -26,6 +27,12 @@ var formats = []format{
 	{name: "json", read: readJSON, paths: true},
 	{name: "ndjson", read: readNDJSON, lines: true, paths: true},
 	{name: "hosts", read: readHosts, lines: true, names: true},
+	{name: "stix", read: readSTIX, fixed: true},
+	{name: "misp", read: readMISP, fixed: true},
+	{name: "misp-warninglist", read: readWarningList, fixed: true},
+	{name: "rss", read: readRSS, fixed: true},
+	{name: "openioc", read: readOpenIOC, fixed: true},
+	{name: "otx", read: readOTX, fixed: true},
 }
 
 // Formats lists the names of the wire formats, which are the values of a feed's type.

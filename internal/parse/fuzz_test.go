@@ -46,3 +46,10 @@ func FuzzCSV(f *testing.F)    { fuzzFormat(f, "csv") }
 func FuzzJSON(f *testing.F)   { fuzzFormat(f, "json") }
 func FuzzNDJSON(f *testing.F) { fuzzFormat(f, "ndjson") }
 func FuzzHosts(f *testing.F)  { fuzzFormat(f, "hosts") }
+func FuzzSTIX(f *testing.F)   { fuzzFormat(f, "stix") }
+func FuzzMISP(f *testing.F)   { fuzzFormat(f, "misp") }
+
+func FuzzWarningList(f *testing.F) { fuzzFormat(f, "misp-warninglist") }
+func FuzzRSS(f *testing.F)         { fuzzFormat(f, "rss") }
+func FuzzOpenIOC(f *testing.F)     { fuzzFormat(f, "openioc") }
+func FuzzOTX(f *testing.F)         { fuzzFormat(f, "otx") }

@@ -156,7 +156,7 @@ func (s *jsonStream) emit(key string) error {
 		return err
 	}
 	if s.big {
-		s.to.unusable(text, line, "the record is longer than 16 MiB")
+		s.to.unusable(text, line, longRecord)
 		return nil
 	}
 	return s.to.object(text, line, key)

@@ -101,7 +101,7 @@ func TestCancelled(t *testing.T) {
 	for _, format := range Formats() {
 		ctx, cancel := context.WithCancel(context.Background())
 		spec := Spec{Type: format, Kinds: intel.AnyKind, Columns: []Column{{Source: "v", Field: Indicator}}}
-		if format == "hosts" {
+		if f, _ := formatOf(format); f.names || f.fixed {
 			spec.Columns = nil
 		}
 		endless := io.MultiReader(strings.NewReader("["), readerFunc(func(p []byte) (int, error) {

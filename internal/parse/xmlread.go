@@ -1,0 +1,147 @@
+package parse
+
+import (
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"golang.org/x/text/encoding/htmlindex"
+)
+
+// xmlReader walks an XML document token by token. Entities that a document
+// declares are never expanded, nothing outside the document is read, and one
+// token, record or nesting may only be so large.
+type xmlReader struct {
+	d     *xml.Decoder
+	in    *xmlInput
+	depth int
+}
+
+// xmlInput counts what the decoder reads, so that no token can grow without end.
+type xmlInput struct {
+	ctx  context.Context
+	r    io.Reader
+	left int // bytes that may still be read before the next token
+}
+
+var errLongToken = errors.New("text or a tag of more than 16 MiB")
+
+func (in *xmlInput) Read(p []byte) (int, error) {
+	if err := in.ctx.Err(); err != nil {
+		return 0, err
+	}
+	if in.left <= 0 {
+		return 0, errLongToken
+	}
+	n, err := in.r.Read(p[:min(len(p), 4<<10, in.left)])
+	in.left -= n
+	return n, err
+}
+
+func newXMLReader(ctx context.Context, r io.Reader) *xmlReader {
+	x := &xmlReader{in: &xmlInput{ctx: ctx, r: decoded(r), left: maxRecord}}
+	x.d = xml.NewDecoder(x.in)
+	x.d.Strict = false // publishers forget to escape
+	x.d.Entity = xml.HTMLEntity
+	x.d.CharsetReader = func(label string, in io.Reader) (io.Reader, error) {
+		if strings.HasPrefix(strings.ToLower(label), "utf-16") {
+			return in, nil // its BOM told, and it is UTF-8 by now
+		}
+		e, err := htmlindex.Get(label)
+		if err != nil {
+			return nil, fmt.Errorf("the encoding %.40q is not known", label)
+		}
+		return e.NewDecoder().Reader(in), nil
+	}
+	return x
+}
+
+// next returns the next token, which is good until the one after it; io.EOF at
+// the end.
+func (x *xmlReader) next() (xml.Token, error) {
+	x.in.left = maxRecord
+	t, err := x.d.Token()
+	if err != nil {
+		var syntax *xml.SyntaxError
+		switch {
+		case err == io.EOF:
+			return nil, err
+		case errors.As(err, &syntax):
+			return nil, fmt.Errorf("line %d: %s", syntax.Line, syntax.Msg)
+		}
+		return nil, fmt.Errorf("line %d: %w", x.line(), err)
+	}
+	switch t.(type) {
+	case xml.StartElement:
+		if x.depth++; x.depth > maxDepth {
+			return nil, fmt.Errorf("line %d: more than %d elements inside each other", x.line(), maxDepth)
+		}
+	case xml.EndElement:
+		x.depth--
+	}
+	return t, nil
+}
+
+// line is the line at which the decoder stands.
+func (x *xmlReader) line() int {
+	line, _ := x.d.InputPos()
+	return line
+}
+
+// leaf is an element inside a record, with the text right in it.
+type leaf struct {
+	path  string // from the record down, in lower case, without prefixes
+	attrs []xml.Attr
+	text  strings.Builder
+}
+
+// leaves calls take for every element inside the one that was just begun, at
+// its end, and goes behind that one. Of a record that is longer than a record may
+// be, it says so.
+func (x *xmlReader) leaves(take func(l *leaf)) (long bool, err error) {
+	var open []*leaf
+	size := 0
+	for {
+		t, err := x.next()
+		if err == io.EOF {
+			err = fmt.Errorf("line %d: the document ends in the middle of an element", x.line())
+		}
+		if err != nil {
+			return long, err
+		}
+		switch t := t.(type) {
+		case xml.StartElement:
+			l := &leaf{path: strings.ToLower(t.Name.Local), attrs: t.Attr}
+			if len(open) > 0 && size <= maxRecord {
+				l.path = open[len(open)-1].path + "/" + l.path
+			}
+			size += len(l.path)
+			open = append(open, l)
+		case xml.CharData:
+			if size += len(t); len(open) > 0 && size <= maxRecord {
+				open[len(open)-1].text.Write(t)
+			}
+		case xml.EndElement:
+			if len(open) == 0 {
+				return size > maxRecord, nil
+			}
+			if size <= maxRecord {
+				take(open[len(open)-1])
+			}
+			open = open[:len(open)-1]
+		}
+	}
+}
+
+// attr returns an attribute by its name without prefix, "" where there is none.
+func attr(attrs []xml.Attr, name string) string {
+	for _, a := range attrs {
+		if strings.EqualFold(a.Name.Local, name) {
+			return a.Value
+		}
+	}
+	return ""
+}
