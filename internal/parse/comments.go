@@ -20,6 +20,8 @@ func newComments(s Spec) comments {
 	switch s.Type {
 	case "txt", "hosts":
 		c.start, c.inline = []string{"#", ";", "!", "//"}, []string{"#", ";"}
+	case "dnsmasq":
+		c.start, c.inline = []string{"#"}, []string{"#"}
 	case "csv":
 		c.start = []string{"#", ";"}
 	}

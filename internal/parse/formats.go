@@ -12,10 +12,10 @@ import (
 type format struct {
 	name  string
 	read  func(context.Context, io.Reader, *collector) error
-	lines bool // its records are lines, so that prefixes can stand before them
-	paths bool // its columns are paths
-	plain bool // without columns, the line is the value
-	names bool // it lists names in a layout of its own: no columns, kind domain unless stated
+	lines bool          // its records are lines, so that prefixes can stand before them
+	paths bool          // its columns are paths
+	plain bool          // without columns, the line is the value
+	kinds intel.KindSet // it has a layout of its own: no columns, and these kinds unless stated
 }
 
 // formats is the one table of wire formats. A new format is one file with its
@@ -25,16 +25,20 @@ var formats = []format{
 	{name: "csv", read: readCSV, lines: true},
 	{name: "json", read: readJSON, paths: true},
 	{name: "ndjson", read: readNDJSON, lines: true, paths: true},
-	{name: "hosts", read: readHosts, lines: true, names: true},
+	{name: "hosts", read: readHosts, lines: true, kinds: names},
+	{name: "dnsmasq", read: readDnsmasq, lines: true, kinds: names},
 }
+
+// names are the kinds of lists that block names.
+const names = intel.KindSet(1 << intel.Domain)
 
 // Formats lists the names of the wire formats, which are the values of a feed's type.
 func Formats() []string {
-	names := make([]string, len(formats))
+	list := make([]string, len(formats))
 	for i, f := range formats {
-		names[i] = f.name
+		list[i] = f.name
 	}
-	return names
+	return list
 }
 
 func formatOf(name string) (format, bool) {

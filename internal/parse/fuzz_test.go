@@ -41,8 +41,9 @@ func fuzzFormat(f *testing.F, format string) {
 	})
 }
 
-func FuzzText(f *testing.F)   { fuzzFormat(f, "txt") }
-func FuzzCSV(f *testing.F)    { fuzzFormat(f, "csv") }
-func FuzzJSON(f *testing.F)   { fuzzFormat(f, "json") }
-func FuzzNDJSON(f *testing.F) { fuzzFormat(f, "ndjson") }
-func FuzzHosts(f *testing.F)  { fuzzFormat(f, "hosts") }
+func FuzzText(f *testing.F)    { fuzzFormat(f, "txt") }
+func FuzzCSV(f *testing.F)     { fuzzFormat(f, "csv") }
+func FuzzJSON(f *testing.F)    { fuzzFormat(f, "json") }
+func FuzzNDJSON(f *testing.F)  { fuzzFormat(f, "ndjson") }
+func FuzzHosts(f *testing.F)   { fuzzFormat(f, "hosts") }
+func FuzzDnsmasq(f *testing.F) { fuzzFormat(f, "dnsmasq") }

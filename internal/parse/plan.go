@@ -38,7 +38,8 @@ type filter struct {
 func compile(s Spec) *plan {
 	p := &plan{spec: s, kinds: s.Kinds, blanks: s.Blanks, comments: newComments(s)}
 	if p.kinds == 0 {
-		p.kinds = intel.Domain.Set()
+		f, _ := formatOf(s.Type)
+		p.kinds = cmp.Or(f.kinds, names)
 	}
 	if s.Type == "txt" && s.Separator != "" && len(s.Columns) == 0 {
 		s.Columns = []Column{{Field: Indicator}} // the first cell
