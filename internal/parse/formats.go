@@ -27,6 +27,7 @@ var formats = []format{
 	{name: "ndjson", read: readNDJSON, lines: true, paths: true},
 	{name: "hosts", read: readHosts, lines: true, kinds: names},
 	{name: "dnsmasq", read: readDnsmasq, lines: true, kinds: names},
+	{name: "unbound", read: readUnbound, lines: true, kinds: names},
 }
 
 // names are the kinds of lists that block names.

@@ -47,3 +47,4 @@ func FuzzJSON(f *testing.F)    { fuzzFormat(f, "json") }
 func FuzzNDJSON(f *testing.F)  { fuzzFormat(f, "ndjson") }
 func FuzzHosts(f *testing.F)   { fuzzFormat(f, "hosts") }
 func FuzzDnsmasq(f *testing.F) { fuzzFormat(f, "dnsmasq") }
+func FuzzUnbound(f *testing.F) { fuzzFormat(f, "unbound") }
