@@ -48,3 +48,4 @@ func FuzzNDJSON(f *testing.F)  { fuzzFormat(f, "ndjson") }
 func FuzzHosts(f *testing.F)   { fuzzFormat(f, "hosts") }
 func FuzzDnsmasq(f *testing.F) { fuzzFormat(f, "dnsmasq") }
 func FuzzUnbound(f *testing.F) { fuzzFormat(f, "unbound") }
+func FuzzBind(f *testing.F)    { fuzzFormat(f, "bind") }
