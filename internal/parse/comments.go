@@ -24,6 +24,8 @@ func newComments(s Spec) comments {
 		c.start, c.inline = []string{"#"}, []string{"#"}
 	case "unbound":
 		c.start = []string{"#"} // its reader finds those behind a value
+	case "adblock":
+		c.start, c.inline = []string{"!"}, []string{"#"} // # can begin a rule too
 	case "csv":
 		c.start = []string{"#", ";"}
 	}

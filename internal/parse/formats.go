@@ -29,6 +29,7 @@ var formats = []format{
 	{name: "dnsmasq", read: readDnsmasq, lines: true, kinds: names},
 	{name: "unbound", read: readUnbound, lines: true, kinds: names},
 	{name: "bind", read: readBind, lines: true, kinds: names},
+	{name: "adblock", read: readAdblock, lines: true, kinds: names},
 }
 
 // names are the kinds of lists that block names.

@@ -49,3 +49,4 @@ func FuzzHosts(f *testing.F)   { fuzzFormat(f, "hosts") }
 func FuzzDnsmasq(f *testing.F) { fuzzFormat(f, "dnsmasq") }
 func FuzzUnbound(f *testing.F) { fuzzFormat(f, "unbound") }
 func FuzzBind(f *testing.F)    { fuzzFormat(f, "bind") }
+func FuzzAdblock(f *testing.F) { fuzzFormat(f, "adblock") }
