@@ -30,6 +30,7 @@ var formats = []format{
 	{name: "unbound", read: readUnbound, lines: true, kinds: names},
 	{name: "bind", read: readBind, lines: true, kinds: names},
 	{name: "adblock", read: readAdblock, lines: true, kinds: names},
+	{name: "ipset", read: readIPSet, lines: true, kinds: intel.Networks},
 }
 
 // names are the kinds of lists that block names.
