@@ -31,6 +31,7 @@ var formats = []format{
 	{name: "bind", read: readBind, lines: true, kinds: names},
 	{name: "adblock", read: readAdblock, lines: true, kinds: names},
 	{name: "ipset", read: readIPSet, lines: true, kinds: intel.Networks},
+	{name: "rpz", read: readRPZ, lines: true, kinds: names},
 }
 
 // names are the kinds of lists that block names.

@@ -55,3 +55,4 @@ func FuzzUnbound(f *testing.F) { fuzzFormat(f, "unbound") }
 func FuzzBind(f *testing.F)    { fuzzFormat(f, "bind") }
 func FuzzAdblock(f *testing.F) { fuzzFormat(f, "adblock") }
 func FuzzIPSet(f *testing.F)   { fuzzFormat(f, "ipset") }
+func FuzzRPZ(f *testing.F)     { fuzzFormat(f, "rpz") }
