@@ -15,7 +15,7 @@ func (s Spec) Check() error {
 		return fmt.Errorf("feed_type: %q is not known (known: %s)", s.Type, strings.Join(Formats(), " "))
 	}
 	errs := []error{s.checkLines(f), s.checkColumns(f), s.checkPaths(f), s.checkFilter(f)}
-	if s.Kinds == 0 && !f.names && !f.fixed {
+	if s.Kinds == 0 && f.kinds == 0 {
 		errs = append(errs, errors.New("indicator_type: missing"))
 	}
 	return errors.Join(errs...)
@@ -61,9 +61,9 @@ func (s Spec) checkColumns(f format) error {
 		}
 	}
 	switch {
-	case (f.names || f.fixed) && len(s.Columns) > 0:
+	case f.kinds != 0 && len(s.Columns) > 0:
 		errs = append(errs, fmt.Errorf("field_mapping: %s has a fixed layout and takes no columns", s.Type))
-	case f.names || f.fixed || f.plain && len(s.Columns) == 0:
+	case f.kinds != 0 || f.plain && len(s.Columns) == 0:
 	case len(values) == 0:
 		errs = append(errs, fmt.Errorf("field_mapping.destination: no column is %q", Indicator))
 	case len(values) > 1 && !kinds:
@@ -99,7 +99,7 @@ func (s Spec) checkPaths(f format) error {
 	return errors.Join(errs...)
 }
 
-// checkFilter checks that the rules can be applied. Where headers or paths name
+// checkFilter checks that the rules can be applied. Where headers, paths or documents name
 // further columns, only the records can show whether one is there.
 func (s Spec) checkFilter(f format) error {
 	var errs []error
@@ -110,7 +110,7 @@ func (s Spec) checkFilter(f format) error {
 			continue
 		}
 		_, numbered := columnNumber(rule.Column)
-		if p.find(rule.Column) < 0 && !numbered && !s.HasHeaders && !f.paths && !f.fixed {
+		if p.find(rule.Column) < 0 && !numbered && !s.HasHeaders && !f.paths && (f.kinds == 0 || f.lines) {
 			errs = append(errs, fmt.Errorf("filter[%d].column: no column is called %q", i, rule.Column))
 		}
 	}

@@ -10,8 +10,11 @@ import (
 	"github.com/elasticintel/elasticintel/internal/intel"
 )
 
+// allFormats are the names of all formats, as messages list them.
+const allFormats = "txt csv json ndjson hosts dnsmasq unbound bind adblock ipset rpz stix misp misp-warninglist rss openioc otx"
+
 func TestFormats(t *testing.T) {
-	if want := []string{"txt", "csv", "json", "ndjson", "hosts", "stix", "misp", "misp-warninglist", "rss", "openioc", "otx"}; !slices.Equal(Formats(), want) {
+	if want := strings.Fields(allFormats); !slices.Equal(Formats(), want) {
 		t.Errorf("Formats() = %v, want %v", Formats(), want)
 	}
 }
@@ -34,7 +37,7 @@ func TestCheck(t *testing.T) {
 		{Spec{Type: "csv", Kinds: domain, HasHeaders: true, Columns: value, Filter: []FilterRule{{Column: "later", Values: []string{"x"}}}}, ""},
 		{Spec{Type: "csv", Kinds: domain, Columns: value, Filter: []FilterRule{{Column: "col9", Values: []string{"x"}}}}, ""},
 		{Spec{}, `feed_type: "" is not known`},
-		{Spec{Type: "xml", Kinds: domain}, `feed_type: "xml" is not known (known: txt csv json ndjson hosts stix misp misp-warninglist rss openioc otx)`},
+		{Spec{Type: "xml", Kinds: domain}, `feed_type: "xml" is not known (known: ` + allFormats + `)`},
 		{Spec{Type: "txt"}, "indicator_type: missing"},
 		{Spec{Type: "csv", Kinds: domain}, "field_mapping.destination: no column"},
 		{Spec{Type: "json", Kinds: domain}, "field_mapping.destination: no column"},

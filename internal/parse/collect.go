@@ -21,16 +21,17 @@ const maxShown = 200
 // collector decides what becomes of each record, and keeps the entries.
 type collector struct {
 	*plan
-	options Options
-	res     *Result
-	list    entries
-	index   *index
-	keep    arena
-	ctx     *contexts
-	offers  []offer
-	around  surroundings       // of the record at hand
-	more    map[int]*additions // entry → what its duplicates add
-	took    []int              // entries of the record at hand, for formats that ask
+	options  Options
+	res      *Result
+	list     entries
+	index    *index
+	keep     arena
+	ctx      *contexts
+	offers   []offer
+	around   surroundings       // of the record at hand
+	more     map[int]*additions // entry → what its duplicates add
+	excepted []intel.Indicator  // not to be listed
+	took     []int              // entries of the record at hand, for formats that ask
 }
 
 // offer is one indicator that a record offers; column is its column, or -1 where
@@ -246,7 +247,7 @@ func (c *collector) finish() *Result {
 		e.Fields = c.ctx.build(normal(pairs))
 	}
 	clear(c.more)
-	c.res.Entries = c.list.take()
+	c.withdraw()
 	return c.res
 }
 

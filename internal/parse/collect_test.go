@@ -64,6 +64,12 @@ func variants() []Spec {
 		{Type: "ndjson", Kinds: intel.AnyKind, Columns: several},
 		{Type: "ndjson", Kinds: intel.AnyKind, Records: "v", Columns: []Column{{Source: ".", Field: Indicator}}},
 		{Type: "hosts"},
+		{Type: "rpz", Kinds: intel.AnyKind},
+		{Type: "ipset", Kinds: intel.AnyKind},
+		{Type: "adblock", Kinds: intel.AnyKind},
+		{Type: "bind", Kinds: intel.AnyKind},
+		{Type: "unbound", Kinds: intel.AnyKind},
+		{Type: "dnsmasq"},
 	}
 }
 
@@ -175,7 +181,7 @@ func TestMemory(t *testing.T) {
 		"json":   `{"v":"192.0.2.1","junk":"` + junk + "\"},",
 	} {
 		spec := Spec{Type: format, Kinds: intel.Address, Columns: []Column{{Source: "v", Field: Indicator}}}
-		if format == "hosts" || format == "txt" {
+		if f, _ := formatOf(format); f.kinds != 0 || format == "txt" {
 			spec.Kinds, spec.Columns = intel.AnyKind, nil
 		}
 		in := io.MultiReader(strings.NewReader("\n"), &repeated{text: record, times: records}, strings.NewReader("\n"))

@@ -20,6 +20,16 @@ func newComments(s Spec) comments {
 	switch s.Type {
 	case "txt", "hosts":
 		c.start, c.inline = []string{"#", ";", "!", "//"}, []string{"#", ";"}
+	case "dnsmasq":
+		c.start, c.inline = []string{"#"}, []string{"#"}
+	case "ipset":
+		c.start, c.inline = []string{"#", ";"}, []string{"#", ";"}
+	case "rpz":
+		c.start = []string{";"} // its reader finds those behind a value
+	case "unbound":
+		c.start = []string{"#"} // its reader finds those behind a value
+	case "adblock":
+		c.start, c.inline = []string{"!"}, []string{"#"} // # can begin a rule too
 	case "csv":
 		c.start = []string{"#", ";"}
 	}

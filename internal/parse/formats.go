@@ -12,11 +12,10 @@ import (
 type format struct {
 	name  string
 	read  func(context.Context, io.Reader, *collector) error
-	lines bool // its records are lines, so that prefixes can stand before them
-	paths bool // its columns are paths
-	plain bool // without columns, the line is the value
-	names bool // it lists names in a layout of its own: no columns, kind domain unless stated
-	fixed bool // its records say what they are, in a layout of its own: no columns, any kind unless stated
+	lines bool          // its records are lines, so that prefixes can stand before them
+	paths bool          // its columns are paths
+	plain bool          // without columns, the line is the value
+	kinds intel.KindSet // it has a layout of its own: no columns, and these kinds unless stated
 }
 
 // formats is the one table of wire formats. A new format is one file with its
@@ -26,22 +25,31 @@ var formats = []format{
 	{name: "csv", read: readCSV, lines: true},
 	{name: "json", read: readJSON, paths: true},
 	{name: "ndjson", read: readNDJSON, lines: true, paths: true},
-	{name: "hosts", read: readHosts, lines: true, names: true},
-	{name: "stix", read: readSTIX, fixed: true},
-	{name: "misp", read: readMISP, fixed: true},
-	{name: "misp-warninglist", read: readWarningList, fixed: true},
-	{name: "rss", read: readRSS, fixed: true},
-	{name: "openioc", read: readOpenIOC, fixed: true},
-	{name: "otx", read: readOTX, fixed: true},
+	{name: "hosts", read: readHosts, lines: true, kinds: domains},
+	{name: "dnsmasq", read: readDnsmasq, lines: true, kinds: domains},
+	{name: "unbound", read: readUnbound, lines: true, kinds: domains},
+	{name: "bind", read: readBind, lines: true, kinds: domains},
+	{name: "adblock", read: readAdblock, lines: true, kinds: domains},
+	{name: "ipset", read: readIPSet, lines: true, kinds: intel.Networks},
+	{name: "rpz", read: readRPZ, lines: true, kinds: domains},
+	{name: "stix", read: readSTIX, kinds: intel.AnyKind},
+	{name: "misp", read: readMISP, kinds: intel.AnyKind},
+	{name: "misp-warninglist", read: readWarningList, kinds: intel.AnyKind},
+	{name: "rss", read: readRSS, kinds: intel.AnyKind},
+	{name: "openioc", read: readOpenIOC, kinds: intel.AnyKind},
+	{name: "otx", read: readOTX, kinds: intel.AnyKind},
 }
+
+// domains are the kinds of lists that block names.
+const domains = intel.KindSet(1 << intel.Domain)
 
 // Formats lists the names of the wire formats, which are the values of a feed's type.
 func Formats() []string {
-	names := make([]string, len(formats))
+	list := make([]string, len(formats))
 	for i, f := range formats {
-		names[i] = f.name
+		list[i] = f.name
 	}
-	return names
+	return list
 }
 
 func formatOf(name string) (format, bool) {

@@ -11,17 +11,7 @@ import (
 // readHosts reads hosts files that block names: an address that leads nowhere,
 // then one or more names, as hosts(5) has it. Each name is a record.
 func readHosts(ctx context.Context, r io.Reader, c *collector) error {
-	in := newLines(ctx, r)
-	rows := newRows(c)
-	for {
-		ln, ok := in.next()
-		if !ok {
-			return in.err
-		}
-		if text, isRecord := rows.record(ln); isRecord {
-			c.hostsLine(ln.no, text)
-		}
-	}
+	return readLayout(ctx, r, c, c.hostsLine)
 }
 
 // hostsLine takes the names of one line.

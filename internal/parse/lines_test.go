@@ -83,7 +83,7 @@ func TestBrokenStream(t *testing.T) {
 		"json":   "[{\"v\":\"192.0.2.1\"},\n{\"v\":\"192.0.2.2\"},\n{\"v\":\"192.0.2.3",
 	} {
 		spec := Spec{Type: format, Kinds: intel.Address, Columns: []Column{{Source: "v", Field: Indicator}}}
-		if format == "hosts" {
+		if f, _ := formatOf(format); f.kinds != 0 {
 			spec.Kinds, spec.Columns = intel.Domain.Set(), nil
 		}
 		res, err := Collect(context.Background(), io.MultiReader(strings.NewReader(in), iotest.ErrReader(reset)), spec, Options{})
@@ -101,7 +101,7 @@ func TestCancelled(t *testing.T) {
 	for _, format := range Formats() {
 		ctx, cancel := context.WithCancel(context.Background())
 		spec := Spec{Type: format, Kinds: intel.AnyKind, Columns: []Column{{Source: "v", Field: Indicator}}}
-		if f, _ := formatOf(format); f.names || f.fixed {
+		if f, _ := formatOf(format); f.kinds != 0 {
 			spec.Columns = nil
 		}
 		endless := io.MultiReader(strings.NewReader("["), readerFunc(func(p []byte) (int, error) {

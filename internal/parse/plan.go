@@ -38,10 +38,8 @@ type filter struct {
 func compile(s Spec) *plan {
 	p := &plan{spec: s, kinds: s.Kinds, blanks: s.Blanks, comments: newComments(s)}
 	if p.kinds == 0 {
-		p.kinds = intel.Domain.Set()
-		if f, _ := formatOf(s.Type); f.fixed {
-			p.kinds = intel.AnyKind
-		}
+		f, _ := formatOf(s.Type)
+		p.kinds = cmp.Or(f.kinds, domains)
 	}
 	if s.Type == "txt" && s.Separator != "" && len(s.Columns) == 0 {
 		s.Columns = []Column{{Field: Indicator}} // the first cell

@@ -39,12 +39,6 @@ var notCovered = map[string]string{
 	"manifest":           "names other files",
 	"suricata":           "a type of its own, rules",
 	"snort":              "rules",
-	"dns rpz":            "zone files: a type of its own, rpz",
-	"bind":               "configuration of a name server: a type of its own",
-	"unbound":            "as bind",
-	"dnsmasq":            "as bind",
-	"adblock":            "||name^ rules and modifiers: a type of its own; also the lists that mix rules with plain names",
-	"adguard":            "adblock",
 	"rbldnsd":            "ranges, exclusions of what came before, :value: lines: a type of its own",
 	"DShield block":      "a network spread over three columns: a type of its own",
 }

@@ -1,0 +1,76 @@
+package parse
+
+import (
+	"context"
+	"io"
+
+	"github.com/elasticintel/elasticintel/internal/intel"
+)
+
+// suppressedSetting is the reason of statements of configuration files that
+// block nothing.
+const suppressedSetting = "a setting that lists nothing"
+
+// readLayout hands the lines that may be records to take, trimmed.
+func readLayout(ctx context.Context, r io.Reader, c *collector, take func(no int, text string)) error {
+	in := newLines(ctx, r)
+	rows := newRows(c)
+	for {
+		ln, ok := in.next()
+		if !ok {
+			return in.err
+		}
+		if text, isRecord := rows.record(ln); isRecord {
+			take(ln.no, text)
+		}
+	}
+}
+
+// listing takes a value and what its line says of it.
+func (c *collector) listing(no int, value string, context ...pair) {
+	c.around.column = nowhere
+	r := &record{line: no, extra: context}
+	if !c.kept(r) {
+		c.suppress(suppressedFilter, 1)
+		return
+	}
+	c.take(r, offer{-1, value}, c.kinds)
+	c.around.column = nowhere // what comes next may say something else
+}
+
+// except takes a value that the list says is not to be blocked. What listed just
+// this value, before or behind, counts as suppressed too.
+func (c *collector) except(value string) {
+	c.suppress(suppressedExclusion, 1)
+	if ind, err := intel.Parse(bareName(value, c.kinds), c.kinds); err == nil {
+		ind.Value = c.keep.keep(ind.Value)
+		c.excepted = append(c.excepted, ind)
+	}
+}
+
+// withdraw takes excepted entries out of the result. Their duplicates stay
+// counted as what they are.
+func (c *collector) withdraw() {
+	gone := map[int]bool{}
+	for _, ind := range c.excepted {
+		if pos, _ := c.index.find(ind, &c.list); pos >= 0 {
+			gone[pos] = true
+		}
+	}
+	n := len(gone)
+	all := c.list.take()
+	if n > 0 {
+		kept := all[:0]
+		for i, e := range all {
+			if !gone[i] {
+				kept = append(kept, e)
+			}
+		}
+		clear(all[len(kept):])
+		all = kept
+		c.res.Accepted -= n
+		c.res.Suppressed += n
+		c.res.SuppressedFor[suppressedExclusion] += n
+	}
+	c.res.Entries = all
+}
