@@ -13,4 +13,7 @@ else
   echo "tests: without -race, since no C compiler was found"
 fi
 go test "${race[@]}" -shuffle=on -timeout 40m "$@" ./...
+if [ ${#race[@]} -gt 0 ]; then # what is shortened under the race detector, whole
+  CGO_ENABLED=0 go test -timeout 20m -run TestEngineRandom ./internal/corpus
+fi
 (cd bench && CGO_ENABLED=0 go test -timeout 10m ./...)

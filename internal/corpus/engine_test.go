@@ -30,11 +30,15 @@ func TestEngine(t *testing.T) {
 	t.Run("tiny", func(t *testing.T) { enginetest.Run(t, embedded.Open(tiny())) })
 }
 
-// TestEngineRandom holds it against the naive engine.
+// TestEngineRandom holds it against the naive engine. Under the race detector, which
+// takes ten times as long, it does a fifth; scripts/unit.sh runs it whole without.
 func TestEngineRandom(t *testing.T) {
 	large, small := enginetest.Config{First: 0, Seeds: 1}, enginetest.Config{First: 1, Seeds: 2}
 	if os.Getenv("EI_SOAK") != "" {
 		large, small = enginetest.Config{First: 100, Seeds: 10, Shrink: 5 * time.Minute}, enginetest.Config{First: 110, Seeds: 40, Shrink: 5 * time.Minute}
+	}
+	if raceEnabled {
+		large.Ops, small.Ops = 2000, 2000
 	}
 	percent := debug.SetGCPercent(400) // the heap is so small that collecting took a third of the time
 	t.Cleanup(func() { debug.SetGCPercent(percent) })

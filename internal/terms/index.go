@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"sync"
 )
 
 // Index reads an index. It is safe for concurrent use.
@@ -13,6 +14,7 @@ type Index struct {
 	docs  uint32
 	keys  uint64
 	check func(off, n int) error
+	walks sync.Pool // of *walk that are not in use
 }
 
 // Open reads an index in place: post and fst must stay as they are while it is
@@ -56,8 +58,11 @@ func (x *Index) Get(key []byte) (Postings, error) {
 // Range calls f for every key at or after from and before to, in order, until f
 // returns false. A nil to is the end. The key is valid only inside f.
 func (x *Index) Range(from, to []byte, f func(key []byte, p Postings) bool) error {
-	w := walkPool.Get().(*walk)
-	defer w.free()
+	w, _ := x.walks.Get().(*walk)
+	if w == nil {
+		w = new(walk)
+	}
+	defer w.free(x)
 	if err := w.start(x, from); err != nil {
 		return err
 	}

@@ -1,7 +1,5 @@
 package terms
 
-import "sync"
-
 // walk goes through the keys of a dictionary in order.
 type walk struct {
 	dict  dict
@@ -19,14 +17,11 @@ type frame struct {
 	sum   uint64 // of the outputs up to here
 }
 
-// walkPool has those not in use: the states on the way take some kilobytes, and a
-// search walks through many dictionaries.
-var walkPool = sync.Pool{New: func() any { return new(walk) }}
-
-// free gives the walk's memory back. Nothing of it is read again before it is set.
-func (w *walk) free() {
+// free gives the walk's memory back to its index: the states on the way take some
+// kilobytes. Nothing of it is read again before it is set.
+func (w *walk) free(x *Index) {
 	w.dict, w.key, w.stack = nil, w.key[:0], w.stack[:0]
-	walkPool.Put(w)
+	x.walks.Put(w)
 }
 
 // start places the walk in front of the first key at or after from.
