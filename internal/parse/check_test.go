@@ -11,7 +11,7 @@ import (
 )
 
 func TestFormats(t *testing.T) {
-	if want := []string{"txt", "csv", "json", "ndjson", "hosts", "stix", "misp", "misp-warninglist", "rss", "openioc", "otx"}; !slices.Equal(Formats(), want) {
+	if want := []string{"txt", "csv", "json", "ndjson", "hosts", "stix", "misp", "misp-warninglist", "rss", "openioc", "otx", "text"}; !slices.Equal(Formats(), want) {
 		t.Errorf("Formats() = %v, want %v", Formats(), want)
 	}
 }
@@ -34,7 +34,7 @@ func TestCheck(t *testing.T) {
 		{Spec{Type: "csv", Kinds: domain, HasHeaders: true, Columns: value, Filter: []FilterRule{{Column: "later", Values: []string{"x"}}}}, ""},
 		{Spec{Type: "csv", Kinds: domain, Columns: value, Filter: []FilterRule{{Column: "col9", Values: []string{"x"}}}}, ""},
 		{Spec{}, `feed_type: "" is not known`},
-		{Spec{Type: "xml", Kinds: domain}, `feed_type: "xml" is not known (known: txt csv json ndjson hosts stix misp misp-warninglist rss openioc otx)`},
+		{Spec{Type: "xml", Kinds: domain}, `feed_type: "xml" is not known (known: txt csv json ndjson hosts stix misp misp-warninglist rss openioc otx text)`},
 		{Spec{Type: "txt"}, "indicator_type: missing"},
 		{Spec{Type: "csv", Kinds: domain}, "field_mapping.destination: no column"},
 		{Spec{Type: "json", Kinds: domain}, "field_mapping.destination: no column"},

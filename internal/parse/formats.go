@@ -33,6 +33,7 @@ var formats = []format{
 	{name: "rss", read: readRSS, fixed: true},
 	{name: "openioc", read: readOpenIOC, fixed: true},
 	{name: "otx", read: readOTX, fixed: true},
+	{name: "text", read: readReport, fixed: true},
 }
 
 // Formats lists the names of the wire formats, which are the values of a feed's type.
