@@ -38,6 +38,7 @@ var formats = []format{
 	{name: "rss", read: readRSS, kinds: intel.AnyKind},
 	{name: "openioc", read: readOpenIOC, kinds: intel.AnyKind},
 	{name: "otx", read: readOTX, kinds: intel.AnyKind},
+	{name: "text", read: readReport, kinds: intel.AnyKind},
 }
 
 // domains are the kinds of lists that block names.

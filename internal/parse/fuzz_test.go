@@ -62,3 +62,4 @@ func FuzzWarningList(f *testing.F) { fuzzFormat(f, "misp-warninglist") }
 func FuzzRSS(f *testing.F)         { fuzzFormat(f, "rss") }
 func FuzzOpenIOC(f *testing.F)     { fuzzFormat(f, "openioc") }
 func FuzzOTX(f *testing.F)         { fuzzFormat(f, "otx") }
+func FuzzReport(f *testing.F)      { fuzzFormat(f, "text") }

@@ -1,6 +1,10 @@
 package parse
 
-import "github.com/elasticintel/elasticintel/internal/intel"
+import (
+	"slices"
+
+	"github.com/elasticintel/elasticintel/internal/intel"
+)
 
 // Limits on what is held back until its context is known.
 const (
@@ -39,6 +43,7 @@ func (h *heldBack) hold(line int, f finding, own, around []pair, size int) {
 
 // flush takes what was held back; around is the context of all of it.
 func (h *heldBack) flush(around []pair) {
+	around = normal(slices.Clone(around)) // sorted once, not with every item
 	for _, a := range h.items {
 		h.rec.begin(a.line, a.value)
 		h.rec.extra = append(append(h.rec.extra, h.pairs[a.from:a.to]...), around...)
