@@ -32,6 +32,7 @@ var formats = []format{
 	{name: "adblock", read: readAdblock, lines: true, kinds: names},
 	{name: "ipset", read: readIPSet, lines: true, kinds: intel.Networks},
 	{name: "rpz", read: readRPZ, lines: true, kinds: names},
+	{name: "rbldnsd", read: readRBLDNSD, lines: true, kinds: intel.Networks | names},
 }
 
 // names are the kinds of lists that block names.

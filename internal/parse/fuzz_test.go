@@ -56,3 +56,4 @@ func FuzzBind(f *testing.F)    { fuzzFormat(f, "bind") }
 func FuzzAdblock(f *testing.F) { fuzzFormat(f, "adblock") }
 func FuzzIPSet(f *testing.F)   { fuzzFormat(f, "ipset") }
 func FuzzRPZ(f *testing.F)     { fuzzFormat(f, "rpz") }
+func FuzzRBLDNSD(f *testing.F) { fuzzFormat(f, "rbldnsd") }

@@ -42,7 +42,6 @@ var notCovered = map[string]string{
 	"OpenIOC":            "XML: a format of its own",
 	"suricata":           "a type of its own, rules",
 	"snort":              "rules",
-	"rbldnsd":            "ranges, exclusions of what came before, :value: lines: a type of its own",
 	"DShield block":      "a network spread over three columns: a type of its own",
 }
 
