@@ -24,6 +24,8 @@ func newComments(s Spec) comments {
 		c.start, c.inline = []string{"#"}, []string{"#"}
 	case "rbldnsd":
 		c.start = []string{"#", ";"} // its reader finds those behind a value
+	case "dshield", "rules":
+		c.start = []string{"#"}
 	case "ipset":
 		c.start, c.inline = []string{"#", ";"}, []string{"#", ";"}
 	case "rpz":

@@ -33,6 +33,7 @@ var formats = []format{
 	{name: "ipset", read: readIPSet, lines: true, kinds: intel.Networks},
 	{name: "rpz", read: readRPZ, lines: true, kinds: names},
 	{name: "rbldnsd", read: readRBLDNSD, lines: true, kinds: intel.Networks | names},
+	{name: "dshield", read: readDShield, lines: true, kinds: intel.Networks},
 }
 
 // names are the kinds of lists that block names.

@@ -57,3 +57,4 @@ func FuzzAdblock(f *testing.F) { fuzzFormat(f, "adblock") }
 func FuzzIPSet(f *testing.F)   { fuzzFormat(f, "ipset") }
 func FuzzRPZ(f *testing.F)     { fuzzFormat(f, "rpz") }
 func FuzzRBLDNSD(f *testing.F) { fuzzFormat(f, "rbldnsd") }
+func FuzzDShield(f *testing.F) { fuzzFormat(f, "dshield") }

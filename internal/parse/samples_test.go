@@ -42,7 +42,6 @@ var notCovered = map[string]string{
 	"OpenIOC":            "XML: a format of its own",
 	"suricata":           "a type of its own, rules",
 	"snort":              "rules",
-	"DShield block":      "a network spread over three columns: a type of its own",
 }
 
 // TestSamples reads real feed files. Those of EI_SAMPLES are checked against the
