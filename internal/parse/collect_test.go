@@ -64,6 +64,7 @@ func variants() []Spec {
 		{Type: "ndjson", Kinds: intel.AnyKind, Columns: several},
 		{Type: "ndjson", Kinds: intel.AnyKind, Records: "v", Columns: []Column{{Source: ".", Field: Indicator}}},
 		{Type: "hosts"},
+		{Type: "rules", Kinds: intel.AnyKind},
 		{Type: "dshield", Kinds: intel.AnyKind},
 		{Type: "rbldnsd", Kinds: intel.AnyKind},
 		{Type: "rpz", Kinds: intel.AnyKind},

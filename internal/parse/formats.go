@@ -34,6 +34,7 @@ var formats = []format{
 	{name: "rpz", read: readRPZ, lines: true, kinds: names},
 	{name: "rbldnsd", read: readRBLDNSD, lines: true, kinds: intel.Networks | names},
 	{name: "dshield", read: readDShield, lines: true, kinds: intel.Networks},
+	{name: "rules", read: readRules, lines: true, kinds: intel.Networks | names | 1<<intel.URL},
 }
 
 // names are the kinds of lists that block names.

@@ -58,3 +58,4 @@ func FuzzIPSet(f *testing.F)   { fuzzFormat(f, "ipset") }
 func FuzzRPZ(f *testing.F)     { fuzzFormat(f, "rpz") }
 func FuzzRBLDNSD(f *testing.F) { fuzzFormat(f, "rbldnsd") }
 func FuzzDShield(f *testing.F) { fuzzFormat(f, "dshield") }
+func FuzzRules(f *testing.F)   { fuzzFormat(f, "rules") }

@@ -40,8 +40,6 @@ var notCovered = map[string]string{
 	"manifest":           "names other files",
 	"RSS":                "XML: a type of its own, rss",
 	"OpenIOC":            "XML: a format of its own",
-	"suricata":           "a type of its own, rules",
-	"snort":              "rules",
 }
 
 // TestSamples reads real feed files. Those of EI_SAMPLES are checked against the
