@@ -27,7 +27,7 @@ type sample struct {
 }
 
 // notCovered are the formats (beginnings of INDEX.tsv's fmt column) that the
-// five types do not read, and why.
+// formats do not read, and why.
 var notCovered = map[string]string{
 	"MISP event":         "a type of its own, misp: attributes, objects, to_ids",
 	"MISP feed manifest": "misp: names the event files",
