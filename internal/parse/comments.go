@@ -22,6 +22,10 @@ func newComments(s Spec) comments {
 		c.start, c.inline = []string{"#", ";", "!", "//"}, []string{"#", ";"}
 	case "dnsmasq":
 		c.start, c.inline = []string{"#"}, []string{"#"}
+	case "rbldnsd":
+		c.start = []string{"#", ";"} // its reader finds those behind a value
+	case "dshield", "rules":
+		c.start = []string{"#"}
 	case "ipset":
 		c.start, c.inline = []string{"#", ";"}, []string{"#", ";"}
 	case "rpz":

@@ -56,6 +56,9 @@ func FuzzBind(f *testing.F)        { fuzzFormat(f, "bind") }
 func FuzzAdblock(f *testing.F)     { fuzzFormat(f, "adblock") }
 func FuzzIPSet(f *testing.F)       { fuzzFormat(f, "ipset") }
 func FuzzRPZ(f *testing.F)         { fuzzFormat(f, "rpz") }
+func FuzzRBLDNSD(f *testing.F)     { fuzzFormat(f, "rbldnsd") }
+func FuzzDShield(f *testing.F)     { fuzzFormat(f, "dshield") }
+func FuzzRules(f *testing.F)       { fuzzFormat(f, "rules") }
 func FuzzSTIX(f *testing.F)        { fuzzFormat(f, "stix") }
 func FuzzMISP(f *testing.F)        { fuzzFormat(f, "misp") }
 func FuzzWarningList(f *testing.F) { fuzzFormat(f, "misp-warninglist") }

@@ -72,6 +72,10 @@ func (c *collector) spread(no int, text string, first, last netip.Addr, context 
 		c.reject(no, text, "the range ends before it begins")
 	}
 	for _, p := range list {
-		c.listing(no, p.String(), context...)
+		value := p.String()
+		if p.IsSingleIP() {
+			value = p.Addr().String()
+		}
+		c.listing(no, value, context...)
 	}
 }

@@ -37,10 +37,6 @@ var notCovered = map[string]string{
 	"index of the TAXII": "names other files",
 	"list of the STIX":   "names other files",
 	"manifest":           "names other files",
-	"suricata":           "a type of its own, rules",
-	"snort":              "rules",
-	"rbldnsd":            "ranges, exclusions of what came before, :value: lines: a type of its own",
-	"DShield block":      "a network spread over three columns: a type of its own",
 }
 
 // TestSamples reads real feed files. Those of EI_SAMPLES are checked against the
