@@ -60,7 +60,7 @@ func (c *collector) adblockLine(no int, text string) {
 		return // a comment
 	}
 	rule, excepts := strings.CutPrefix(text, "@@")
-	if !excepts && strings.IndexAny(rule, "|^$") < 0 && strings.ContainsAny(rule, " \t") {
+	if !excepts && !strings.ContainsAny(rule, "|^$") && strings.ContainsAny(rule, " \t") {
 		c.hostsLine(no, rule)
 		return
 	}

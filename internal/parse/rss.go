@@ -114,9 +114,8 @@ var rssFields = map[string]string{
 // take decides which of title and link is the indicator; the other is context.
 func (f *rss) take(title, link string) {
 	value := title
-	i, err := intel.Parse(title, f.c.kinds)
-	if err != nil && link != "" {
-		if i, err = intel.Parse(link, f.c.kinds); err == nil && i.Host() != f.site {
+	if _, err := intel.Parse(title, f.c.kinds); err != nil && link != "" {
+		if i, err := intel.Parse(link, f.c.kinds); err == nil && i.Host() != f.site {
 			value = link
 		}
 	}
