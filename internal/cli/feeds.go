@@ -212,6 +212,8 @@ func (p *program) decide(ctx context.Context, id, run, why string, approve bool)
 		}
 		p.talk.say("%s: no run waits for a decision.", id)
 		return nil
+	} else if errors.Is(err, ingest.ErrDecided) {
+		return usageError("See `elasticintel feeds runs "+id+"`.", "%w", err)
 	} else if err != nil {
 		return err
 	}

@@ -1,15 +1,12 @@
 package cli
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -236,65 +233,3 @@ func (l *answerList) close(t *tally) error {
 	}
 	return l.rows.close()
 }
-
-// valueSource gives the values of a command line; where one is "-", the lines of stdin.
-type valueSource struct {
-	args  []string
-	in    *bufio.Reader
-	lines bool // reading stdin now
-	given atomic.Int64
-}
-
-// maxValue is the length up to which a line is read; what is longer is no
-// indicator and is answered as too long.
-const maxValue = 64 << 10
-
-func newValueSource(args []string, in io.Reader) *valueSource {
-	return &valueSource{args: args, in: bufio.NewReaderSize(in, maxValue)}
-}
-
-func (s *valueSource) next() (string, bool, error) {
-	for {
-		if s.lines {
-			line, err := s.line()
-			if errors.Is(err, io.EOF) {
-				s.lines = false
-				continue
-			} else if err != nil {
-				return "", false, fmt.Errorf("read stdin: %w", err)
-			}
-			if strings.TrimSpace(line) == "" {
-				continue
-			}
-			s.given.Add(1)
-			return line, true, nil
-		}
-		if len(s.args) == 0 {
-			return "", false, nil
-		}
-		v := s.args[0]
-		s.args = s.args[1:]
-		if v == "-" {
-			s.lines = true
-			continue
-		}
-		s.given.Add(1)
-		return v, true, nil
-	}
-}
-
-// line reads a line without its end; of a longer one than maxValue the rest is dropped.
-func (s *valueSource) line() (string, error) {
-	b, err := s.in.ReadSlice('\n')
-	line := string(bytes.TrimRight(b, "\r\n"))
-	for errors.Is(err, bufio.ErrBufferFull) {
-		_, err = s.in.ReadSlice('\n')
-	}
-	if errors.Is(err, io.EOF) && line != "" {
-		err = nil
-	}
-	return line, err
-}
-
-// idle says whether all values given so far were answered.
-func (s *valueSource) idle(answered int) bool { return int64(answered) >= s.given.Load() }

@@ -47,7 +47,7 @@ func (r *Runner) decide(ctx context.Context, d *feed.Definition, runID string, a
 		return done, err
 	}
 	if done.ID != "" && (done.Trigger == TriggerApprove || runID == "") {
-		return done, fmt.Errorf("feed %s: run %s was decided already: %s by %q; name the run with --run to approve one that was rejected", d.ID, target.ID, done.Trigger, done.Who)
+		return done, fmt.Errorf("feed %s: run %s %w: %s by %q; name the run with --run to approve one that was rejected", d.ID, target.ID, ErrDecided, done.Trigger, done.Who)
 	}
 	a.run.Of, a.run.Who, a.run.Why = target.ID, who, why
 	a.run.SHA256, a.run.Raw, a.run.Source, a.run.Bytes = target.SHA256, target.Raw, target.Source, target.Bytes

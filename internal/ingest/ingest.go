@@ -33,6 +33,9 @@ const recordTime = 30 * time.Second
 // ErrNothingQuarantined says that there is no run to approve or reject.
 var ErrNothingQuarantined = errors.New("no quarantined run")
 
+// ErrDecided says that a run was decided about in the other way.
+var ErrDecided = errors.New("was decided already")
+
 // Fetcher downloads. *fetch.Client is one; its errors are *fetch.Error.
 type Fetcher interface {
 	Do(ctx context.Context, req fetch.Request) (*fetch.Result, error)
