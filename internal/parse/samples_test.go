@@ -2,12 +2,15 @@ package parse
 
 import (
 	"bufio"
+	"bytes"
 	"compress/gzip"
 	"context"
-	"fmt"
+	"encoding/json"
+	"hash/maphash"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,49 +20,35 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// sample is a line of testdata/samples.tsv: a file, how it is read, and what
-// must come of it. Why explains every difference from the counts of INDEX.tsv,
-// which were made without any parser.
-type sample struct {
-	file, spec string
+// outcome is what came of a sample.
+type outcome struct {
 	intel.Counts
-	why string
-}
-
-// notCovered are the formats (beginnings of INDEX.tsv's fmt column) that the
-// types do not read, and why.
-var notCovered = map[string]string{
-	"MISP feed hashes":   "no indicators: MD5 sums of values, for a client's quick look",
-	"STIX patterns":      "patterns by themselves, for a pattern parser",
-	"TAXII server":       "the data of a test server: collections, objects and manifests in one",
-	"TAXII 2.1 coll":     "names collections, no indicators",
-	"TAXII 2.1 disc":     "names servers, no indicators",
-	"index of the TAXII": "names other files",
-	"list of the STIX":   "names other files",
-	"manifest":           "names other files",
+	keys    []uint64 // of the indicators
+	refused []uint64 // of the rejected values
 }
 
 // TestSamples reads real feed files. Those of EI_SAMPLES are checked against the
-// independent counts of its feeds/INDEX.tsv; without it, the few that lie in
-// testdata/samples are checked against the table alone.
+// independent counts of its feeds/INDEX.tsv, all of them; without it, the few that
+// lie in testdata/samples are checked against the table alone.
 func TestSamples(t *testing.T) {
 	table := readTable(t)
-	root := os.Getenv("EI_SAMPLES")
+	root, whole := os.Getenv("EI_SAMPLES"), true
 	if root == "" {
-		root = filepath.Join("testdata", "samples")
+		root, whole = filepath.Join("testdata", "samples"), false
 		t.Log("EI_SAMPLES is not set: only the small samples in testdata/samples are read")
 	} else {
 		root = filepath.Join(root, "feeds")
-		checkIndex(t, readIndex(t, filepath.Join(root, "INDEX.tsv")), table)
+		checkIndex(t, readTSV(t, filepath.Join(root, "INDEX.tsv")), table)
 	}
 	read := 0
-	got := make([]intel.Counts, len(table))
+	got := make([]outcome, len(table))
+	seed := maphash.MakeSeed()
 	t.Run("files", func(t *testing.T) {
 		for i, s := range table {
 			file := filepath.Join(root, filepath.FromSlash(s.file))
 			info, err := os.Stat(file)
 			if err != nil {
-				if os.Getenv("EI_SAMPLES") != "" {
+				if whole {
 					t.Errorf("%s: %v", s.file, err)
 				}
 				continue
@@ -70,60 +59,112 @@ func TestSamples(t *testing.T) {
 			read++
 			t.Run(s.file, func(t *testing.T) {
 				t.Parallel()
-				got[i] = readSample(t, file, s)
+				got[i] = readSample(t, file, s, seed)
 			})
 		}
 	})
 	if read < 7 {
 		t.Errorf("only %d samples found in %s", read, root)
 	}
-	if *update && !t.Failed() && read == len(table) {
+	if read < len(table) || t.Failed() {
+		return
+	}
+	if *update {
 		writeTable(t, table, got)
 	}
+	checkTotals(t, table, got)
 }
 
 // readSample reads one file and compares the account.
-func readSample(t *testing.T, file string, s sample) intel.Counts {
+func readSample(t *testing.T, file string, s sample, seed maphash.Seed) (o outcome) {
 	t.Helper()
 	spec, err := decodeSpec([]byte(s.spec))
 	if err != nil {
 		t.Fatal(err)
 	}
-	res, err := Collect(context.Background(), open(t, file), spec, Options{})
-	if err != nil {
+	in := open(t, file)
+	if s.as != "" {
+		in = sampleAs(t, in, s.as)
+	}
+	res, err := Collect(context.Background(), in, spec, Options{OnReject: func(r intel.Reject) {
+		o.refused = append(o.refused, maphash.String(seed, r.Value))
+	}})
+	switch {
+	case s.err == "" && err != nil:
 		t.Fatal(err)
+	case s.err != "" && (err == nil || !strings.Contains(err.Error(), s.err)):
+		t.Errorf("error %v, want one with %q", err, s.err)
 	}
 	checkSum(t, res)
 	if res.Counts != s.Counts && !*update {
-		t.Errorf("got  %+v\nwant %+v", res.Counts, s.Counts)
+		t.Errorf("got  %+v %v\nwant %+v", res.Counts, res.SuppressedFor, s.Counts)
 		for _, r := range res.Rejects {
 			t.Logf("line %d: %s: %q", r.Line, r.Reason, r.Value)
 		}
 	}
-	return res.Counts
+	o.Counts = res.Counts
+	for _, e := range res.Entries {
+		o.keys = append(o.keys, maphash.String(seed, string(rune(e.Indicator.Kind))+e.Indicator.Value))
+	}
+	return o
 }
 
-// checkIndex checks that the table has every file that the types cover, and that
-// it agrees with the independent counts or says why not.
+// sampleAs makes a stream of the type's format out of a file that holds its
+// content in another shape: STIX patterns one a line, or a TAXII server's data
+// with the objects of its collections.
+func sampleAs(t *testing.T, in io.Reader, as string) io.Reader {
+	t.Helper()
+	data, err := io.ReadAll(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects := []any{}
+	switch as {
+	case "patterns":
+		for _, line := range strings.Split(strings.TrimSpace(string(data)), "\n") {
+			objects = append(objects, map[string]string{"type": "indicator", "pattern_type": "stix", "pattern": line})
+		}
+	case "taxii-data":
+		var roots map[string]struct {
+			Collections []struct{ Objects []any }
+		}
+		if err := json.Unmarshal(data, &roots); err != nil {
+			t.Fatal(err)
+		}
+		for _, root := range roots {
+			for _, c := range root.Collections {
+				objects = append(objects, c.Objects...)
+			}
+		}
+	default:
+		t.Fatalf("%q is no shape of a sample", as)
+	}
+	out, err := json.MarshalIndent(objects, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes.NewReader(out)
+}
+
+// checkIndex checks that the table has every file of the index, and that it
+// agrees with the independent counts or says why not.
 func checkIndex(t *testing.T, index []map[string]string, table []sample) {
 	t.Helper()
+	if len(index) != allSamples {
+		t.Fatalf("INDEX.tsv has %d files, not the %d that the table is of", len(index), allSamples)
+	}
 	rows := map[string][]sample{}
 	for _, s := range table {
 		rows[s.file] = append(rows[s.file], s)
 	}
 	for _, row := range index {
 		file := row["file"]
-		if len(rows[file]) == 0 && reasonNotCovered(row["fmt"]) == "" {
-			t.Errorf("%s (%s) is missing in testdata/samples.tsv", file, row["fmt"])
+		if len(rows[file]) == 0 {
+			t.Errorf("%s (%s) is missing in %s", file, row["fmt"], tableFile)
 		}
 		for _, s := range rows[file] {
-			agrees := row["records"] == strconv.Itoa(s.Read) && row["unique"] == strconv.Itoa(s.Accepted)
-			if !agrees && !strings.Contains(s.why, "line") {
-				t.Errorf("%s: INDEX.tsv has %s records, %s distinct; the table has %d read, %d accepted and does not say why",
-					file, row["records"], row["unique"], s.Read, s.Accepted)
-			}
-			if agrees && s.why != "" {
-				t.Errorf("%s: agrees with INDEX.tsv, so there is nothing to explain: %s", file, s.why)
+			if row["records"] != strconv.Itoa(s.records) || row["unique"] != strconv.Itoa(s.distinct) {
+				t.Errorf("%s: INDEX.tsv has %s records, %s distinct; the table says %d and %d", file, row["records"], row["unique"], s.records, s.distinct)
 			}
 		}
 		delete(rows, file)
@@ -133,13 +174,30 @@ func checkIndex(t *testing.T, index []map[string]string, table []sample) {
 	}
 }
 
-func reasonNotCovered(format string) string {
-	for prefix, why := range notCovered {
-		if strings.HasPrefix(format, prefix) {
-			return why
+// checkTotals compares the sums over all files. The allow lists are left out, as
+// in the totals of the index.
+func checkTotals(t *testing.T, table []sample, got []outcome) {
+	t.Helper()
+	var keys, refused []uint64
+	seen := map[string]bool{}
+	for i, s := range table {
+		if !s.allowList() && !seen[s.file] {
+			keys = append(keys, got[i].keys...)
+			refused = append(refused, got[i].refused...)
 		}
+		seen[s.file] = true
 	}
-	return ""
+	n, r, sum := distinct(keys), distinct(refused), totals(table)
+	t.Logf("INDEX.tsv: %d records, %d distinct in all; read %d, accepted %d, %d distinct indicators in all, %d distinct values rejected",
+		sum.records, indexDistinct, sum.Read, sum.Accepted, n, r)
+	if sum.records != indexRecords || n != indicatorsInAll || r != rejectedInAll {
+		t.Errorf("%d records, %d distinct indicators and %d rejected values, want %d, %d and %d", sum.records, n, r, indexRecords, indicatorsInAll, rejectedInAll)
+	}
+}
+
+func distinct(list []uint64) int {
+	slices.Sort(list)
+	return len(slices.Compact(list))
 }
 
 // open opens a file and unpacks it by its name.
@@ -168,70 +226,4 @@ func open(t testing.TB, file string) io.Reader {
 		return brotli.NewReader(f)
 	}
 	return f
-}
-
-const tableFile = "testdata/samples.tsv"
-
-// readTSV reads a table whose first line names the columns.
-func readTSV(t *testing.T, file string) (rows []map[string]string) {
-	t.Helper()
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := strings.Split(strings.TrimSuffix(string(raw), "\n"), "\n")
-	names := strings.Split(lines[0], "\t")
-	for n, line := range lines[1:] {
-		cells := strings.Split(line, "\t")
-		if len(cells) != len(names) {
-			t.Fatalf("%s:%d: %d columns, not %d", file, n+2, len(cells), len(names))
-		}
-		row := map[string]string{}
-		for i, name := range names {
-			row[name] = cells[i]
-		}
-		rows = append(rows, row)
-	}
-	return rows
-}
-
-func readIndex(t *testing.T, file string) []map[string]string {
-	t.Helper()
-	rows := readTSV(t, file)
-	if len(rows) < 200 {
-		t.Fatalf("%s: only %d rows", file, len(rows))
-	}
-	return rows
-}
-
-func readTable(t *testing.T) (table []sample) {
-	t.Helper()
-	for _, row := range readTSV(t, tableFile) {
-		s := sample{file: row["file"], spec: row["spec"], why: row["why"]}
-		for name, n := range map[string]*int{
-			"read": &s.Read, "accepted": &s.Accepted, "duplicate": &s.Duplicate, "suppressed": &s.Suppressed, "rejected": &s.Rejected,
-		} {
-			var err error
-			if *n, err = strconv.Atoi(row[name]); err != nil {
-				t.Fatalf("%s: %s: %v", s.file, name, err)
-			}
-		}
-		table = append(table, s)
-	}
-	return table
-}
-
-// writeTable writes the counts that were got; the explanations stay and must be
-// looked over by a person.
-func writeTable(t *testing.T, table []sample, got []intel.Counts) {
-	t.Helper()
-	var b strings.Builder
-	b.WriteString("file\tspec\tread\taccepted\tduplicate\tsuppressed\trejected\twhy\n")
-	for i, s := range table {
-		c := got[i]
-		fmt.Fprintf(&b, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\n", s.file, s.spec, c.Read, c.Accepted, c.Duplicate, c.Suppressed, c.Rejected, s.why)
-	}
-	if err := os.WriteFile(tableFile, []byte(b.String()), 0o644); err != nil {
-		t.Fatal(err)
-	}
 }
