@@ -23,6 +23,7 @@ var (
 	presences     = []intel.Presence{intel.Snapshot, intel.Rolling, intel.Append}
 	roles         = []string{RoleThreat, RoleContext, RoleAllow}
 	methods       = []string{"GET", "POST"}
+	lives         = []string{"", LifeAlive, LifeListed, LifeStatic, LifeBlocked, LifeEnded}
 	places        = []string{InHeader, InQuery, InPath, InBasic, InBearer}
 	tlps          = []string{"", "clear", "green", "amber", "amber+strict", "red"}
 	reliabilities = []string{"", "A", "B", "C", "D", "E", "F"}
@@ -79,6 +80,8 @@ func (c *checker) check() {
 	c.auth()
 	c.schedule()
 	c.meaning()
+	c.life()
+	c.expected()
 	c.guards()
 	c.reading()
 }
@@ -172,12 +175,6 @@ func (c *checker) meaning() {
 	if d.Confidence != nil && (*d.Confidence < 0 || *d.Confidence > 100) {
 		c.bad("confidence", "%d is not between 0 and 100", *d.Confidence)
 	}
-	if d.ExpectMin < 0 {
-		c.bad("expect_min", "must not be negative")
-	}
-	if d.ExpectMax < 0 || d.ExpectMax > 0 && d.ExpectMax < d.ExpectMin {
-		c.bad("expect_max", "%d is below expect_min, %d", d.ExpectMax, d.ExpectMin)
-	}
 	for i, tag := range d.Tags {
 		if strings.TrimSpace(tag) == "" {
 			c.bad("tags", "entry %d is empty", i+1)
@@ -185,11 +182,49 @@ func (c *checker) meaning() {
 	}
 }
 
+// life checks what is said of the publisher's side.
+func (c *checker) life() {
+	d := c.def
+	c.oneOf("life", d.Life, lives)
+	if _, err := time.Parse(time.DateOnly, d.Checked); err != nil && d.Checked != "" {
+		c.bad("checked", "%q is no day; write it as 2026-08-22", short(d.Checked))
+	}
+	switch {
+	case d.ReplacedBy == "":
+	case !d.Ended():
+		c.bad("replaced_by", `only a feed with "life": %q is replaced by another`, LifeEnded)
+	case d.ReplacedBy == d.ID:
+		c.bad("replaced_by", "%q is this feed itself; name the one to use instead", short(d.ReplacedBy))
+	}
+	if d.Ended() && d.Enabled != nil && *d.Enabled {
+		c.bad("enabled", `a feed with "life": %q cannot be on; leave this key out`, LifeEnded)
+	}
+}
+
+// expected checks the sizes of a healthy pull against each other.
+func (c *checker) expected() {
+	d := c.def
+	for _, n := range []struct {
+		key   string
+		value int
+	}{{"expect", d.Expect}, {"expect_min", d.ExpectMin}, {"expect_max", d.ExpectMax}} {
+		if n.value < 0 {
+			c.bad(n.key, "must not be negative")
+			return
+		}
+	}
+	switch {
+	case d.ExpectMax > 0 && d.ExpectMax < d.ExpectMin:
+		c.bad("expect_max", "%d is below expect_min, %d", d.ExpectMax, d.ExpectMin)
+	case d.Expect > 0 && d.Expect < d.ExpectMin:
+		c.bad("expect", "%d is below expect_min, %d: a healthy pull would be held back", d.Expect, d.ExpectMin)
+	case d.ExpectMax > 0 && d.Expect > d.ExpectMax:
+		c.bad("expect", "%d is above expect_max, %d: a healthy pull would be held back", d.Expect, d.ExpectMax)
+	}
+}
+
 func (c *checker) guards() {
 	g := c.def.Guards
-	if g.MinRecords < 0 {
-		c.bad("guards.min_records", "must not be negative")
-	}
 	if g.MaxShrink <= 0 || g.MaxShrink > 1 {
 		c.bad("guards.max_shrink", "%v is no share above 0 and up to 1", g.MaxShrink)
 	}

@@ -82,6 +82,15 @@ func TestDecodeMistakes(t *testing.T) {
 		{"reliability", good(`"reliability": "G", `), `key "reliability"`},
 		{"confidence", good(`"confidence": 101, `), `101 is not between 0 and 100`},
 		{"expect", good(`"expect_min": 5, "expect_max": 4, `), `key "expect_max": 4 is below expect_min, 5`},
+		{"expect below", good(`"expect": 4, "expect_min": 5, `), `key "expect": 4 is below expect_min, 5`},
+		{"expect above", good(`"expect": 6, "expect_max": 5, `), `key "expect": 6 is above expect_max, 5`},
+		{"expect negative", good(`"expect": -1, `), `key "expect": must not be negative`},
+		{"life", good(`"life": "alife", `), `key "life": "alife" is not known; did you mean "alive"?`},
+		{"checked", good(`"checked": "22.8.2026", `), `key "checked": "22.8.2026" is no day; write it as 2026-08-22`},
+		{"checked no day", good(`"checked": "2026-02-30", `), `key "checked": "2026-02-30" is no day`},
+		{"replaced alive", good(`"life": "alive", "replaced_by": "b", `), `key "replaced_by": only a feed with "life": "ended" is replaced`},
+		{"replaced by itself", good(`"life": "ended", "replaced_by": "a", `), `key "replaced_by": "a" is this feed itself`},
+		{"ended and on", good(`"life": "ended", "enabled": true, `), `key "enabled": a feed with "life": "ended" cannot be on`},
 		{"guard", good(`"guards": {"max_shrink": 0}, `), `key "guards.max_shrink"`},
 		{"body", good(`"body": "x", `), `key "body": needs "method": "POST"`},
 		{"auth place", good(`"auth": {"secret": "K", "in": "cookie"}, `), `key "auth.in": "cookie" is not known`},
@@ -303,6 +312,15 @@ func TestDecodeSuperset(t *testing.T) {
 	}
 }
 
+func TestEndedIsOff(t *testing.T) {
+	for life, on := range map[string]bool{"": true, "alive": true, "listed": true, "static": true, "blocked": true, "ended": false} {
+		defs, err := Decode("x.json", []byte(good(`"life": "`+life+`", `)))
+		if err != nil || defs[0].OnByDefault() != on || defs[0].Ended() == on {
+			t.Errorf("life %q: on %v, ended %v, error %v", life, defs[0].OnByDefault(), defs[0].Ended(), err)
+		}
+	}
+}
+
 func TestRoleDecidesConfidence(t *testing.T) {
 	for role, want := range map[string]int{"threat": 80, "context": 0, "allow": 0} {
 		defs, err := Decode("x.json", []byte(good(`"confidence": 80, "role": "`+role+`", `)))
@@ -324,7 +342,7 @@ func TestParseHash(t *testing.T) {
 	if len(base) != 32 || hash("") != base {
 		t.Errorf("hash %q is not stable", base)
 	}
-	for _, same := range []string{`"interval": "2h", `, `"note": "x", `, `"enabled": false, `, `"allow_networks": ["127.0.0.1/32"], `, `"expect_min": 2, `} {
+	for _, same := range []string{`"interval": "2h", `, `"note": "x", `, `"enabled": false, `, `"allow_networks": ["127.0.0.1/32"], `, `"expect_min": 2, `, `"expect": 2, `, `"life": "ended", `} {
 		if hash(same) != base {
 			t.Errorf("%s changes the hash", same)
 		}

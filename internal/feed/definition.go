@@ -41,6 +41,11 @@ type Definition struct {
 	Role          string         `json:"role,omitempty"`           // one of the Role… constants; default threat
 	Note          string         `json:"note,omitempty"`           // for maintainers; shown nowhere else
 
+	Life       string `json:"life,omitempty"`        // what is known of the publisher's side: one of the Life… constants; "" = not said
+	Evidence   string `json:"evidence,omitempty"`    // what Life and the expected sizes rest on
+	Checked    string `json:"checked,omitempty"`     // YYYY-MM-DD: the day of the newest of the evidence
+	ReplacedBy string `json:"replaced_by,omitempty"` // id of the feed to use instead of one that ended
+
 	Auth          *Auth             `json:"auth,omitempty"`
 	Method        string            `json:"method,omitempty"` // GET (default) or POST
 	Body          string            `json:"body,omitempty"`
@@ -55,8 +60,9 @@ type Definition struct {
 	TLP         string   `json:"tlp,omitempty"`         // clear green amber amber+strict red
 	Reliability string   `json:"reliability,omitempty"` // A-F
 	Confidence  *int     `json:"confidence,omitempty"`  // 0-100; default 50
-	ExpectMin   int      `json:"expect_min,omitempty"`  // listings a healthy pull has at least; 0 = not known
-	ExpectMax   int      `json:"expect_max,omitempty"`
+	Expect      int      `json:"expect,omitempty"`      // listings a healthy pull has, about; 0 = not known
+	ExpectMin   int      `json:"expect_min,omitempty"`  // a pull with fewer is held back; 0 = no limit
+	ExpectMax   int      `json:"expect_max,omitempty"`  // a pull with more is held back; 0 = no limit
 	Guards      Guards   `json:"guards,omitzero"`
 
 	Records        string    `json:"records,omitempty"`         // json: path of the records
@@ -73,6 +79,17 @@ const (
 	RoleThreat  = "threat"  // being listed is a reason for suspicion
 	RoleContext = "context" // being listed is a fact without a verdict: a VPN exit, a new domain
 	RoleAllow   = "allow"   // being listed is a reason not to block
+)
+
+// What is known of a feed's publisher. How the feed's own runs do is another
+// matter, and told by its state; but a feed that ended is archived there,
+// whatever its last run was.
+const (
+	LifeAlive   = "alive"   // dated evidence that it yields data
+	LifeListed  = "listed"  // in kept lists of feeds, but nobody is known to have pulled it lately
+	LifeStatic  = "static"  // it answers, and nothing is added to it any more
+	LifeBlocked = "blocked" // it answers people, and challenges or turns away programs
+	LifeEnded   = "ended"   // it is gone: never pulled unless a person asks
 )
 
 // Mapping says what the columns of a row, or the paths of a record, hold.
@@ -121,7 +138,6 @@ const (
 // Guards are the limits that a run must keep to be accepted without a person.
 // Decode fills in the defaults.
 type Guards struct {
-	MinRecords int     `json:"min_records,omitempty"` // accepted records at least; 0 = no such limit
 	MaxShrink  float64 `json:"max_shrink,omitempty"`  // share of the listings that may go at once, default 0.5; 1 = all
 	MaxGrowth  float64 `json:"max_growth,omitempty"`  // times the listings there were, default 5
 	MaxReject  float64 `json:"max_reject,omitempty"`  // share of the records that may be rejected, default 0.2; 1 = all
@@ -143,6 +159,11 @@ func (d *Definition) Allowed() []netip.Prefix { return d.AllowNetworks }
 // NeedsKey says whether the feed is sent a secret.
 func (d *Definition) NeedsKey() bool { return d.Auth != nil }
 
-// OnByDefault says whether the feed is pulled unless a user says otherwise. A
-// feed that is on and needs a key waits until its secret exists.
-func (d *Definition) OnByDefault() bool { return d.Enabled == nil || *d.Enabled }
+// Ended says whether the publisher has given the feed up: its health class is archived.
+func (d *Definition) Ended() bool { return d.Life == LifeEnded }
+
+// OnByDefault says whether the feed is pulled unless a user says otherwise: one
+// that ended never is. A feed that is on and needs a key waits until its secret exists.
+func (d *Definition) OnByDefault() bool {
+	return !d.Ended() && (d.Enabled == nil || *d.Enabled)
+}

@@ -20,6 +20,11 @@ type View struct {
 	Presence      intel.Presence `json:"presence"`
 	NeedsKey      bool           `json:"needs_key"`
 	Description   string         `json:"description"`
+	Life          string         `json:"life"`     // of the publisher: one of the Life… constants, "" where nothing is said
+	Evidence      string         `json:"evidence"` // what Life rests on
+	Checked       string         `json:"checked"`  // YYYY-MM-DD, or ""
+	ReplacedBy    string         `json:"replaced_by"`
+	Expect        int            `json:"expect"` // listings a healthy pull has, about; 0 = not known
 	State         ViewState      `json:"state"`
 }
 
@@ -54,6 +59,7 @@ func NewView(d *Definition, enabled, haveKey bool, st State, listings int, snaps
 		ID: d.ID, Name: d.Name, Provider: d.Provider, Kind: d.Kind, Type: d.Type, Enabled: enabled,
 		Licence: d.Licence, Terms: d.Terms, CommercialUse: d.CommercialUse, Presence: d.Presence,
 		NeedsKey: d.NeedsKey(), Description: d.Description,
+		Life: d.Life, Evidence: d.Evidence, Checked: d.Checked, ReplacedBy: d.ReplacedBy, Expect: d.Expect,
 		State: ViewState{
 			Status: status(d, enabled, haveKey, st), Listings: listings, Failures: st.Failures,
 			Snapshot: snapshot, Quarantined: st.Quarantined,

@@ -49,12 +49,13 @@ func TestNewView(t *testing.T) {
 }
 
 func TestViewJSON(t *testing.T) {
-	raw, err := json.Marshal(NewView(&Definition{ID: "a", Name: "A", Type: "txt", Kind: "url"}, true, false, State{}, 0, "2026-08-22", at("2026-03-01 12:00:00")))
+	raw, err := json.Marshal(NewView(&Definition{ID: "a", Name: "A", Type: "txt", Kind: "url",
+		Life: LifeEnded, Evidence: "a notice", Checked: "2026-02-01", ReplacedBy: "b", Expect: 7}, true, false, State{}, 0, "2026-08-22", at("2026-03-01 12:00:00")))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := `{"id":"a","name":"A","provider":"","kind":"url","type":"txt","enabled":true,"licence":"","terms":"","commercial_use":null,` +
-		`"presence":"","needs_key":false,"description":"","state":{"status":"never","listings":0,"last_run":null,"last_good":null,` +
+		`"presence":"","needs_key":false,"description":"","life":"ended","evidence":"a notice","checked":"2026-02-01","replaced_by":"b","expect":7,"state":{"status":"never","listings":0,"last_run":null,"last_good":null,` +
 		`"next":"2026-03-01T12:00:00Z","failures":0,"snapshot":"2026-08-22"}}`
 	if string(raw) != want {
 		t.Errorf("got  %s\nwant %s", raw, want)

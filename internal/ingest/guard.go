@@ -79,8 +79,6 @@ func checkRejects(d *feed.Definition, _ int, res *parse.Result) (string, string)
 func checkExpected(d *feed.Definition, _ int, res *parse.Result) (string, string) {
 	n := res.Accepted
 	switch {
-	case n < d.Guards.MinRecords:
-		return CodeSmall, fmt.Sprintf("the list has %d listings, fewer than the %d that it must have", n, d.Guards.MinRecords)
 	case n < d.ExpectMin:
 		return CodeSmall, fmt.Sprintf("the list has %d listings, fewer than the %d expected", n, d.ExpectMin)
 	case d.ExpectMax > 0 && n > d.ExpectMax:

@@ -75,7 +75,6 @@ func TestGuardLimitsOfADefinition(t *testing.T) {
 		{"growth tighter", feed.Definition{Guards: feed.Guards{MaxGrowth: 1.5}}, 10, counts(16, 0), "growth"},
 		{"rejects looser", feed.Definition{Guards: feed.Guards{MaxReject: 0.6}}, 0, counts(40, 60), ""},
 		{"rejects tighter", feed.Definition{Guards: feed.Guards{MaxReject: 0.01}}, 0, counts(98, 2), "rejects"},
-		{"least records", feed.Definition{Guards: feed.Guards{MinRecords: 10}}, 0, counts(9, 0), "small"},
 		{"expected least", feed.Definition{ExpectMin: 10}, 0, counts(9, 0), "small"},
 		{"expected least kept", feed.Definition{ExpectMin: 10}, 0, counts(10, 0), ""},
 		{"expected most", feed.Definition{ExpectMax: 10}, 0, counts(11, 0), "large"},
