@@ -118,7 +118,7 @@ func catalogueDoc(defs []*feed.Definition) []byte {
 		if d.CommercialUse != nil {
 			commercial = map[bool]string{true: "yes", false: "no"}[*d.CommercialUse]
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", d.ID, d.Provider, d.Type, d.Kind, def, licence, commercial, d.Description)
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", d.ID, d.Provider, d.Type, d.KindName(), def, licence, commercial, d.Description)
 	}
 	return b.Bytes()
 }

@@ -89,11 +89,14 @@ func (c *checker) check() {
 func (c *checker) identity() {
 	d := c.def
 	for _, required := range []struct{ key, value string }{
-		{"feed_name", d.Name}, {"feed_type", d.Type}, {"indicator_type", d.Kind}, {"feed_url", d.URL},
+		{"feed_name", d.Name}, {"feed_type", d.Type}, {"feed_url", d.URL},
 	} {
 		if strings.TrimSpace(required.value) == "" {
 			c.bad(required.key, "missing; every feed needs one")
 		}
+	}
+	if d.Kind == "" && !parse.Fixed(d.Type) {
+		c.bad("indicator_type", "missing; only formats with a fixed layout do without one")
 	}
 	switch {
 	case d.ID == "" && d.Name != "":

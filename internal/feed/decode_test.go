@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
+	"github.com/elasticintel/elasticintel/internal/parse"
 )
 
 // original is the 2018 format: a txt feed with an empty mapping, a csv feed with
@@ -280,6 +281,31 @@ func TestColumns(t *testing.T) {
 				t.Errorf("columns %q, want %q", strings.Join(got, " "), tt.want)
 			}
 		})
+	}
+}
+
+// TestDecodeWithoutKind leaves indicator_type away: formats that say it themselves
+// do without it, all others say that it is missing.
+func TestDecodeWithoutKind(t *testing.T) {
+	fixed := 0
+	for _, format := range parse.Formats() {
+		defs, err := Decode("x.json", []byte(`{"feeds": [{"feed_name": "A", "feed_type": "`+format+`", "feed_url": "https://a.example/x"}]}`))
+		switch {
+		case !parse.Fixed(format):
+			if err == nil || !strings.Contains(err.Error(), `key "indicator_type": missing`) {
+				t.Errorf("%s: %v", format, err)
+			}
+		case err != nil:
+			t.Errorf("%s: %v", format, err)
+		default:
+			fixed++
+			if d := defs[0]; d.KindName() != "auto" || d.Spec().Kinds != 0 || NewView(d, true, true, State{}, 0, "", time.Time{}).Kind != "auto" {
+				t.Errorf("%s: %+v", format, d)
+			}
+		}
+	}
+	if fixed < 17 {
+		t.Errorf("only %d formats have a fixed layout", fixed)
 	}
 }
 

@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"cmp"
 	"net/netip"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
@@ -22,9 +23,9 @@ type Definition struct {
 
 	ID   string `json:"id,omitempty"` // default: the slug of the name
 	Name string `json:"feed_name"`
-	Type string `json:"feed_type"`                   // wire format: one of parse.Formats
-	Kind string `json:"indicator_type" alias:"kind"` // a kind, a 2018 name (ipaddress, hash, proxy) or auto
-	URL  string `json:"feed_url"`                    // {secret} stands where a path or query secret goes
+	Type string `json:"feed_type"`                             // wire format: one of parse.Formats
+	Kind string `json:"indicator_type,omitempty" alias:"kind"` // a kind, a 2018 name (ipaddress, hash, proxy) or auto; may be "" where parse.Fixed(Type)
+	URL  string `json:"feed_url"`                              // {secret} stands where a path or query secret goes
 
 	Mapping       Mapping        `json:"field_mapping,omitzero"`
 	CheckInterval []int          `json:"check_interval,omitempty"` // hours of the day, UTC, sorted; 24 is read as 0
@@ -152,6 +153,10 @@ const (
 	DefaultMaxGrowth  = 5.0
 	DefaultMaxReject  = 0.2
 )
+
+// KindName says what the feed's indicators are, for people: its indicator_type,
+// auto where the format says it.
+func (d *Definition) KindName() string { return cmp.Or(d.Kind, "auto") }
 
 // Allowed returns the networks the feed may connect to although they are not public.
 func (d *Definition) Allowed() []netip.Prefix { return d.AllowNetworks }

@@ -27,6 +27,7 @@ type schemaNode struct {
 	Properties map[string]*schemaNode `json:"properties"`
 	Defs       map[string]*schemaNode `json:"$defs"`
 	Enum       []any                  `json:"enum"`
+	If         *schemaNode            `json:"if"`
 }
 
 func readSchema(t *testing.T) (*schemaNode, *jsonschema.Schema) {
@@ -91,6 +92,7 @@ func TestSchemaNamesTheValues(t *testing.T) {
 		"method":    {def["method"], methods},
 		"in":        {shape.Defs["auth"].Properties["in"], places},
 		"type":      {shape.Defs["column_type"].Properties["type"], columnTypes[1:]},
+		"kindless":  {shape.Defs["definition"].If.Properties["feed_type"], slices.DeleteFunc(parse.Formats(), parse.Fixed)}, // those that need an indicator_type
 	} {
 		var got []string
 		for _, v := range pair.node.Enum {
@@ -145,6 +147,10 @@ func TestSchemaAndDecoderAgree(t *testing.T) {
 		{good(`"auth": {"secret": "K", "in": "cookie"}, `), false},
 		{good(`"filter": [{"column": "a"}], `), false},
 		{`{"feeds": [{"feed_name": "A"}]}`, false},
+		{`{"feeds": [{"feed_name": "A", "feed_type": "csv", "feed_url": "https://a.example/x"}]}`, false},
+		{`{"feeds": [{"feed_name": "A", "feed_type": "stix", "feed_url": "https://a.example/x"}]}`, true},
+		{`{"feeds": [{"feed_name": "A", "feed_type": "stix", "kind": "hash", "feed_url": "https://a.example/x"}]}`, true},
+		{`{"feeds": [{"feed_name": "A", "feed_type": "stix", "kind": "hash", "indicator_type": "hash", "feed_url": "https://a.example/x"}]}`, false},
 		{`{}`, false},
 	} {
 		doc, err := jsonschema.UnmarshalJSON(strings.NewReader(tt.data))

@@ -56,7 +56,7 @@ const (
 // the day of the starter data where they are that.
 func NewView(d *Definition, enabled, haveKey bool, st State, listings int, snapshot string, now time.Time) View {
 	v := View{
-		ID: d.ID, Name: d.Name, Provider: d.Provider, Kind: d.Kind, Type: d.Type, Enabled: enabled,
+		ID: d.ID, Name: d.Name, Provider: d.Provider, Kind: d.KindName(), Type: d.Type, Enabled: enabled,
 		Licence: d.Licence, Terms: d.Terms, CommercialUse: d.CommercialUse, Presence: d.Presence,
 		NeedsKey: d.NeedsKey(), Description: d.Description,
 		Life: d.Life, Evidence: d.Evidence, Checked: d.Checked, ReplacedBy: d.ReplacedBy, Expect: d.Expect,

@@ -29,9 +29,9 @@ var formats = []format{
 	{name: "dnsmasq", read: readDnsmasq, lines: true, kinds: domains},
 	{name: "unbound", read: readUnbound, lines: true, kinds: domains},
 	{name: "bind", read: readBind, lines: true, kinds: domains},
-	{name: "adblock", read: readAdblock, lines: true, kinds: domains},
+	{name: "adblock", read: readAdblock, lines: true, kinds: intel.Networks | domains | 1<<intel.URL},
 	{name: "ipset", read: readIPSet, lines: true, kinds: intel.Networks},
-	{name: "rpz", read: readRPZ, lines: true, kinds: domains},
+	{name: "rpz", read: readRPZ, lines: true, kinds: intel.Networks | domains},
 	{name: "rbldnsd", read: readRBLDNSD, lines: true, kinds: intel.Networks | domains},
 	{name: "dshield", read: readDShield, lines: true, kinds: intel.Networks},
 	{name: "rules", read: readRules, lines: true, kinds: intel.Networks | domains | 1<<intel.URL},
@@ -54,6 +54,13 @@ func Formats() []string {
 		list[i] = f.name
 	}
 	return list
+}
+
+// Fixed says whether a wire format has a layout of its own: it takes no columns,
+// and says itself what its indicators may be. Of unknown formats it is false.
+func Fixed(name string) bool {
+	f, _ := formatOf(name)
+	return f.kinds != 0
 }
 
 func formatOf(name string) (format, bool) {

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bytes"
-	"cmp"
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/json"
@@ -195,12 +194,12 @@ func definition(t *testing.T, srv *feedserver.Server, file, spec string) *feed.D
 	sum := sha256.Sum256([]byte(file)) // long names are cut below
 	id := strings.Trim(notID.ReplaceAllString(strings.ToLower(file), "-"), "-")
 	d := map[string]any{
-		"id": fmt.Sprintf("%s-%x", id[:min(len(id), 50)], sum[:4]), "feed_name": file, "provider": strings.SplitN(file, "/", 2)[0], "feed_type": s.Type, "indicator_type": cmp.Or(s.Kinds, "auto"),
+		"id": fmt.Sprintf("%s-%x", id[:min(len(id), 50)], sum[:4]), "feed_name": file, "provider": strings.SplitN(file, "/", 2)[0], "feed_type": s.Type,
 		"feed_url": srv.URL("/" + file), "allow_networks": []string{"127.0.0.0/8"}, "interval": "1h",
 		"field_mapping": map[string]any{"separator": s.Separator, "source": source, "destination": destination, "has_headers": s.Headers, "types": types,
 			"several": several > 1},
 	}
-	for key, value := range map[string]string{"records": s.Records, "exclude": s.Exclude} {
+	for key, value := range map[string]string{"indicator_type": s.Kinds, "records": s.Records, "exclude": s.Exclude} {
 		if value != "" {
 			d[key] = value
 		}
