@@ -76,20 +76,20 @@ func (s Spec) checkColumns(f format) error {
 	return errors.Join(errs...)
 }
 
-// checkPaths checks the paths of json and ndjson, and that no other format has any.
+// checkPaths checks the paths of formats that have them, and that no other has any.
 func (s Spec) checkPaths(f format) error {
-	if !f.paths {
+	if f.path == nil {
 		if s.Records != "" {
 			return fmt.Errorf("records: %s has rows, not paths", s.Type)
 		}
 		return nil
 	}
 	var errs []error
-	if _, err := parsePath(s.Records); err != nil {
+	if err := f.records(s.Records); err != nil {
 		errs = append(errs, fmt.Errorf("records: %w", err))
 	}
 	for i, c := range s.Columns {
-		if _, err := sourcePath(c.Source); err != nil {
+		if _, err := f.path(c.Source); err != nil {
 			errs = append(errs, fmt.Errorf("field_mapping.source[%d]: %w", i, err))
 		}
 		if c.Field == Indicator && c.Source == "" {
@@ -110,7 +110,7 @@ func (s Spec) checkFilter(f format) error {
 			continue
 		}
 		_, numbered := columnNumber(rule.Column)
-		if p.find(rule.Column) < 0 && !numbered && !s.HasHeaders && !f.paths && (f.kinds == 0 || f.lines) {
+		if p.find(rule.Column) < 0 && !numbered && !s.HasHeaders && f.path == nil && (f.kinds == 0 || f.lines) {
 			errs = append(errs, fmt.Errorf("filter[%d].column: no column is called %q", i, rule.Column))
 		}
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // allFormats are the names of all formats, as messages list them.
-const allFormats = "txt csv json ndjson hosts dnsmasq unbound bind adblock ipset rpz rbldnsd dshield rules stix misp misp-warninglist rss openioc otx text"
+const allFormats = "txt csv json ndjson xml hosts dnsmasq unbound bind adblock ipset rpz rbldnsd dshield rules stix misp misp-warninglist rss openioc otx text"
 
 func TestFormats(t *testing.T) {
 	if want := strings.Fields(allFormats); !slices.Equal(Formats(), want) {
@@ -37,7 +37,7 @@ func TestCheck(t *testing.T) {
 		{Spec{Type: "csv", Kinds: domain, HasHeaders: true, Columns: value, Filter: []FilterRule{{Column: "later", Values: []string{"x"}}}}, ""},
 		{Spec{Type: "csv", Kinds: domain, Columns: value, Filter: []FilterRule{{Column: "col9", Values: []string{"x"}}}}, ""},
 		{Spec{}, `feed_type: "" is not known`},
-		{Spec{Type: "xml", Kinds: domain}, `feed_type: "xml" is not known (known: ` + allFormats + `)`},
+		{Spec{Type: "yaml", Kinds: domain}, `feed_type: "yaml" is not known (known: ` + allFormats + `)`},
 		{Spec{Type: "txt"}, "indicator_type: missing"},
 		{Spec{Type: "csv", Kinds: domain}, "field_mapping.destination: no column"},
 		{Spec{Type: "json", Kinds: domain}, "field_mapping.destination: no column"},
@@ -54,6 +54,13 @@ func TestCheck(t *testing.T) {
 		{Spec{Type: "txt", Kinds: domain, Inline: &[]string{""}}, "inline_comments: an empty prefix"},
 		{Spec{Type: "json", Kinds: domain, Columns: value, Exclude: "!"}, "exclude: json"},
 		{Spec{Type: "csv", Kinds: domain, Columns: value, Records: "data[]"}, "records: csv"},
+		{Spec{Type: "xml", Kinds: domain, Records: "//a/b", Columns: []Column{{Source: "c/@d", Field: Indicator}}}, ""},
+		{Spec{Type: "xml", Kinds: domain, Columns: value, Records: "a//b"}, `records: "a//b": a name is missing`},
+		{Spec{Type: "xml", Kinds: domain, Columns: value, Records: "a/@b"}, `records: "a/@b": an attribute is no record`},
+		{Spec{Type: "xml", Kinds: domain, Columns: value, Records: "a[1]/b"}, `records: "a[1]/b": "a[1]" is no name`},
+		{Spec{Type: "xml", Kinds: domain, Columns: []Column{{Source: "@a/b", Field: Indicator}}}, `field_mapping.source[0]: "@a/b": nothing can stand behind an attribute`},
+		{Spec{Type: "xml", Kinds: domain, Columns: []Column{{Source: "*/b", Field: Indicator}}}, `field_mapping.source[0]: "*/b": * can stand alone only`},
+		{Spec{Type: "xml", Kinds: domain}, "field_mapping.destination: no column"},
 		{Spec{Type: "json", Kinds: domain, Columns: value, Records: "data[0]"}, `records: "data[0]"`},
 		{Spec{Type: "json", Kinds: domain, Columns: value, Records: "a..b"}, `records: "a..b"`},
 		{Spec{Type: "json", Kinds: domain, Columns: value, Records: "a["}, `records: "a["`},

@@ -13,9 +13,14 @@ type format struct {
 	name  string
 	read  func(context.Context, io.Reader, *collector) error
 	lines bool          // its records are lines, so that prefixes can stand before them
-	paths bool          // its columns are paths
 	plain bool          // without columns, the line is the value
 	kinds intel.KindSet // it has a layout of its own: no columns, and these kinds unless stated
+
+	// Where sources lead into a record and not to a column by its place: what says
+	// whether Spec.Records can be used, and what brings a source into the form in
+	// which the parts of a record are compared with it.
+	records func(string) error
+	path    func(string) (string, error)
 }
 
 // formats is the one table of wire formats. A new format is one file with its
@@ -23,8 +28,9 @@ type format struct {
 var formats = []format{
 	{name: "txt", read: readText, lines: true, plain: true},
 	{name: "csv", read: readCSV, lines: true},
-	{name: "json", read: readJSON, paths: true},
-	{name: "ndjson", read: readNDJSON, lines: true, paths: true},
+	{name: "json", read: readJSON, records: checkPath, path: sourcePath},
+	{name: "ndjson", read: readNDJSON, lines: true, records: checkPath, path: sourcePath},
+	{name: "xml", read: readXML, records: checkElements, path: elementPath},
 	{name: "hosts", read: readHosts, lines: true, kinds: domains},
 	{name: "dnsmasq", read: readDnsmasq, lines: true, kinds: domains},
 	{name: "unbound", read: readUnbound, lines: true, kinds: domains},
@@ -77,8 +83,8 @@ func formatOf(name string) (format, bool) {
 const (
 	maxLine    = 1 << 20  // bytes of a line, and of a quoted cell with line breaks
 	maxColumns = 1000     // cells of a row
-	maxRecord  = 16 << 20 // bytes of a JSON record
-	maxDepth   = 200      // objects and arrays inside each other in a JSON record
+	maxRecord  = 16 << 20 // bytes of a JSON or XML record
+	maxDepth   = 200      // objects and arrays, or elements, inside each other
 )
 
 // Options says what Collect keeps of records that were not accepted.

@@ -49,6 +49,7 @@ func FuzzText(f *testing.F)        { fuzzFormat(f, "txt") }
 func FuzzCSV(f *testing.F)         { fuzzFormat(f, "csv") }
 func FuzzJSON(f *testing.F)        { fuzzFormat(f, "json") }
 func FuzzNDJSON(f *testing.F)      { fuzzFormat(f, "ndjson") }
+func FuzzXML(f *testing.F)         { fuzzFormat(f, "xml") }
 func FuzzHosts(f *testing.F)       { fuzzFormat(f, "hosts") }
 func FuzzDnsmasq(f *testing.F)     { fuzzFormat(f, "dnsmasq") }
 func FuzzUnbound(f *testing.F)     { fuzzFormat(f, "unbound") }

@@ -31,7 +31,7 @@ func newObjects(c *collector) *objects {
 	o := &objects{c: c, paths: map[string][]int{}}
 	o.rec.cols = make([][]string, len(c.columns))
 	o.why = "nothing at " + c.columns[c.values[0]].Source
-	if o.why == "nothing at ." {
+	if c.columns[c.values[0]].path == "" {
 		o.why = "not a plain value"
 	}
 	for i, col := range c.columns {

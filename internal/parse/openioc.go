@@ -44,7 +44,7 @@ func readOpenIOC(ctx context.Context, r io.Reader, c *collector) error {
 				return fmt.Errorf("line %d: no OpenIOC: the document begins with the element %.40q", o.x.line(), t.Name.Local)
 			}
 			root = true
-			err = o.begin(name, t.Attr)
+			err = o.begin(name, t)
 		case xml.EndElement:
 			if n := len(o.operators); n > 0 && strings.EqualFold(t.Name.Local, "Indicator") {
 				o.operators = o.operators[:n-1]
@@ -57,7 +57,8 @@ func readOpenIOC(ctx context.Context, r io.Reader, c *collector) error {
 }
 
 // begin takes an element outside of items.
-func (o *openIOC) begin(name string, attrs []xml.Attr) error {
+func (o *openIOC) begin(name string, e xml.StartElement) error {
+	attrs := e.Attr
 	switch name {
 	case "ioc", "openioc":
 		o.about = o.about[:0]
@@ -65,7 +66,7 @@ func (o *openIOC) begin(name string, attrs []xml.Attr) error {
 	case "indicator":
 		o.operators = append(o.operators, strings.ToUpper(attr(attrs, "operator")))
 	case "indicatoritem":
-		return o.item(attrs)
+		return o.item(e)
 	case "link":
 		href, rel := attr(attrs, "href"), attr(attrs, "rel")
 		o.say(intel.FieldReference, href)
@@ -100,14 +101,15 @@ func (o *openIOC) text(take func(s string)) error {
 }
 
 // item takes one item.
-func (o *openIOC) item(attrs []xml.Attr) error {
-	line := o.x.line()
+func (o *openIOC) item(e xml.StartElement) error {
+	attrs, line := e.Attr, o.x.line()
 	o.rec.begin(line, "")
 	condition, negate := strings.ToLower(attr(attrs, "condition")), attr(attrs, "negate")
 	search, content := "", ""
-	long, err := o.x.leaves(func(l *leaf) {
+	long, err := o.x.leaves(e, func(l *leaf) {
 		text := intel.Trim(l.text.String())
 		switch l.path {
+		case "":
 		case "context":
 			search = attr(l.attrs, "search")
 		case "content":

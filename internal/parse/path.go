@@ -57,6 +57,12 @@ func parsePath(s string) ([]step, error) {
 	return steps, nil
 }
 
+// checkPath says whether a path of records can be used.
+func checkPath(s string) error {
+	_, err := parsePath(s)
+	return err
+}
+
 // keyPath is what sourcePath returns for "*".
 const keyPath = "*"
 

@@ -24,7 +24,7 @@ type plan struct {
 type column struct {
 	Column
 	name string // the context field; of an indicator, where it is context of others, its name in the feed
-	path string // json, ndjson: as sourcePath gives it
+	path string // as pathOf gives it
 	list bool   // its text is split at Split
 }
 
@@ -37,8 +37,8 @@ type filter struct {
 // compile makes s ready. It accepts a wrong spec, so that Check can use it.
 func compile(s Spec) *plan {
 	p := &plan{spec: s, kinds: s.Kinds, blanks: s.Blanks, comments: newComments(s)}
+	f, _ := formatOf(s.Type)
 	if p.kinds == 0 {
-		f, _ := formatOf(s.Type)
 		p.kinds = cmp.Or(f.kinds, domains)
 	}
 	if s.Type == "txt" && s.Separator != "" && len(s.Columns) == 0 {
@@ -51,8 +51,8 @@ func compile(s Spec) *plan {
 		if c.Kinds == 0 {
 			c.Kinds = p.kinds
 		}
-		path, _ := sourcePath(c.Source)
-		col := column{Column: c, name: typedName(c.Field), path: path, list: c.Type == "list"}
+		col := column{Column: c, name: typedName(c.Field), list: c.Type == "list"}
+		col.path, _ = pathOf(f, c.Source)
 		if c.Field == Indicator {
 			col.name = cmp.Or(strings.ReplaceAll(c.Source, "[]", ""), c.Kinds.String())
 			p.values = append(p.values, i)
@@ -60,9 +60,22 @@ func compile(s Spec) *plan {
 		p.columns = append(p.columns, col)
 	}
 	for _, rule := range s.Filter {
-		p.filters = append(p.filters, filter{rule, p.find(rule.Column)})
+		at := p.find(rule.Column)
+		if path, err := pathOf(f, rule.Column); err == nil && at < 0 {
+			rule.Column = path
+		}
+		p.filters = append(p.filters, filter{rule, at})
 	}
 	return p
+}
+
+// pathOf brings a source into the form in which parts of records are compared with
+// it, where the format has such.
+func pathOf(f format, source string) (string, error) {
+	if f.path == nil {
+		return source, nil
+	}
+	return f.path(source)
 }
 
 // find returns the column of the mapping that a filter means, or -1.

@@ -43,11 +43,11 @@ func readRSS(ctx context.Context, r io.Reader, c *collector) error {
 				return fmt.Errorf("line %d: no RSS and no Atom: the document begins with the element %.40q", f.x.line(), e.Name.Local)
 			}
 		case name == "item" || name == "entry":
-			err = f.item()
+			err = f.item(e)
 		case name == "link" && f.site == "":
 			err = f.channel(attr(e.Attr, "href"))
 		case name == "image":
-			_, err = f.x.leaves(func(*leaf) {})
+			_, err = f.x.leaves(e, func(*leaf) {})
 		}
 		if err != nil {
 			return err
@@ -71,12 +71,13 @@ func (f *rss) channel(href string) error {
 }
 
 // item takes one item or entry.
-func (f *rss) item() error {
+func (f *rss) item(e xml.StartElement) error {
 	f.rec.begin(f.x.line(), "")
 	title, link := "", ""
-	long, err := f.x.leaves(func(l *leaf) {
+	long, err := f.x.leaves(e, func(l *leaf) {
 		text := intel.Trim(l.text.String())
 		switch l.path {
+		case "":
 		case "title":
 			title = cmp.Or(title, text)
 		case "link":

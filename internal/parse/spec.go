@@ -16,12 +16,12 @@ type Spec struct {
 	Type       string        // one of Formats
 	Kinds      intel.KindSet // what its indicators may be; hosts: default domain
 	Separator  string        // between cells, any length; csv: default ","; txt: default none, the line is the value
-	Columns    []Column      // column i of a row (csv, txt) or path i of a record (json, ndjson)
+	Columns    []Column      // column i of a row (csv, txt) or path i of a record (json, ndjson, xml)
 	HasHeaders bool          // the first row is no record; it names the columns beyond the mapping
 	Comments   *[]string     // line-start prefixes of lines that are no records; nil = the format's default
 	Inline     *[]string     // prefixes that after a blank end a value (txt, hosts); nil = the default
 	NoQuotes   bool          // csv: a quote is an ordinary character
-	Records    string        // json, ndjson: path of the records; "" = the document, or the elements of the array it is
+	Records    string        // json, ndjson: path of the records; "" = the document, or the elements of the array it is; xml: as parseElements reads it
 	Constants  []intel.Field // fields that every entry gets
 	Filter     []FilterRule  // records that break a rule are suppressed
 	Exclude    string        // a line prefix that marks an exclusion, "!" in rbldnsd lists: suppressed

@@ -27,7 +27,11 @@ type xmlInput struct {
 	left int // bytes that may still be read before the next token
 }
 
-var errLongToken = errors.New("text or a tag of more than 16 MiB")
+// maxToken is how long a text or a tag may be, in bytes. A tag may hold an
+// attribute in every four of them, so that is far more in memory.
+const maxToken = 2 << 20
+
+var errLongToken = errors.New("text or a tag of more than 2 MiB")
 
 func (in *xmlInput) Read(p []byte) (int, error) {
 	if err := in.ctx.Err(); err != nil {
@@ -42,7 +46,7 @@ func (in *xmlInput) Read(p []byte) (int, error) {
 }
 
 func newXMLReader(ctx context.Context, r io.Reader) *xmlReader {
-	x := &xmlReader{in: &xmlInput{ctx: ctx, r: decoded(r), left: maxRecord}}
+	x := &xmlReader{in: &xmlInput{ctx: ctx, r: decoded(r), left: maxToken}}
 	x.d = xml.NewDecoder(x.in)
 	x.d.Strict = false // publishers forget to escape
 	x.d.Entity = xml.HTMLEntity
@@ -62,7 +66,7 @@ func newXMLReader(ctx context.Context, r io.Reader) *xmlReader {
 // next returns the next token, which is good until the one after it; io.EOF at
 // the end.
 func (x *xmlReader) next() (xml.Token, error) {
-	x.in.left = maxRecord
+	x.in.left = maxToken
 	t, err := x.d.Token()
 	if err != nil {
 		var syntax *xml.SyntaxError
@@ -99,11 +103,11 @@ type leaf struct {
 }
 
 // leaves calls take for every element inside the one that was just begun, at
-// its end, and goes behind that one. Of a record that is longer than a record may
-// be, it says so.
-func (x *xmlReader) leaves(take func(l *leaf)) (long bool, err error) {
-	var open []*leaf
-	size := 0
+// its end, then for that one itself, whose path is "", and goes behind it. Of a
+// record that is longer than a record may be, it says so.
+func (x *xmlReader) leaves(begun xml.StartElement, take func(l *leaf)) (long bool, err error) {
+	open := []*leaf{{attrs: begun.Attr}}
+	size := attrSize(begun.Attr)
 	for {
 		t, err := x.next()
 		if err == io.EOF {
@@ -115,25 +119,32 @@ func (x *xmlReader) leaves(take func(l *leaf)) (long bool, err error) {
 		switch t := t.(type) {
 		case xml.StartElement:
 			l := &leaf{path: strings.ToLower(t.Name.Local), attrs: t.Attr}
-			if len(open) > 0 && size <= maxRecord {
-				l.path = open[len(open)-1].path + "/" + l.path
+			if around := open[len(open)-1].path; around != "" && size <= maxRecord {
+				l.path = around + "/" + l.path
 			}
-			size += len(l.path)
+			size += len(l.path) + attrSize(t.Attr)
 			open = append(open, l)
 		case xml.CharData:
-			if size += len(t); len(open) > 0 && size <= maxRecord {
+			if size += len(t); size <= maxRecord {
 				open[len(open)-1].text.Write(t)
 			}
 		case xml.EndElement:
-			if len(open) == 0 {
-				return size > maxRecord, nil
-			}
 			if size <= maxRecord {
 				take(open[len(open)-1])
 			}
-			open = open[:len(open)-1]
+			if open = open[:len(open)-1]; len(open) == 0 {
+				return size > maxRecord, nil
+			}
 		}
 	}
+}
+
+// attrSize is the length of attributes in bytes.
+func attrSize(attrs []xml.Attr) (size int) {
+	for _, a := range attrs {
+		size += len(a.Name.Local) + len(a.Value)
+	}
+	return size
 }
 
 // attr returns an attribute by its name without prefix, "" where there is none.
