@@ -41,13 +41,13 @@ func (f *fakeFeeds) view(id string) feed.View {
 	yes := true
 	return feed.View{
 		ID: id, Name: "The " + id, Provider: "Prov", Kind: "ipv4", Type: "txt", Enabled: true, CommercialUse: &yes, Presence: intel.Snapshot,
-		State: feed.ViewState{Status: feed.StatusOK, Listings: 3, LastRun: &now, LastGood: &now, Snapshot: "2026-11-01"},
+		State: feed.ViewState{Status: feed.ClassHealthy, Since: &now, Listings: 3, LastRun: &now, LastGood: &now, Snapshot: "2026-11-01"},
 	}
 }
 
 func (f *fakeFeeds) List(context.Context) ([]feed.View, error) {
 	never := f.view("never")
-	never.CommercialUse, never.State = nil, feed.ViewState{Status: feed.StatusNever}
+	never.CommercialUse, never.State = nil, feed.ViewState{Status: feed.ClassNew, Reason: "never pulled yet", Advice: "`elasticintel ingest never` pulls it now"}
 	return []feed.View{f.view("busy"), f.view("good"), never}, nil
 }
 

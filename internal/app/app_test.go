@@ -122,7 +122,8 @@ func TestApp_RunsAnswersAndLeavesNothingBehind(t *testing.T) {
 		t.Errorf("answer %s", body)
 	}
 	metrics := fetchText(t, url+"/metrics")
-	for _, want := range []string{`ei_feed_listings{feed="good"} 1`, `ei_feed_failures{feed="bad"} 1`, `ei_feed_last_good_timestamp_seconds{feed="good"} `, `ei_feed_enabled{feed="bad"} 1`} {
+	for _, want := range []string{`ei_feed_listings{feed="good"} 1`, `ei_feed_failures{feed="bad"} 1`, `ei_feed_last_good_timestamp_seconds{feed="good"} `, `ei_feed_enabled{feed="bad"} 1`,
+		`ei_feed_health{feed="bad",class="failing"} 1`, `ei_feed_health{feed="bad",class="healthy"} 0`, `ei_feed_health{feed="good",class="healthy"} 1`, `ei_feed_health_since_timestamp_seconds{feed="bad"} `} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("metrics lack %s", want)
 		}

@@ -149,13 +149,12 @@ func (f *Feeds) viewer(ctx context.Context) (func(*feed.Definition) feed.View, e
 	now := f.Now()
 	return func(d *feed.Definition) feed.View {
 		h := held[d.ID]
-		v := feed.NewView(d, enabled(d, settings), f.HaveKey(d), states[d.ID], h.Listings, h.Snapshot, now)
+		facts := feed.Facts{Def: d, Enabled: enabled(d, settings), Switched: settings[d.ID].At, HaveKey: f.HaveKey(d),
+			State: states[d.ID], Listings: h.Listings, Snapshot: h.Snapshot}
 		if f.Engine != nil {
-			if err := f.Engine.Broken(d.ID); err != nil {
-				v.State.Status, v.State.Error = feed.StatusFailed, "its stored data cannot be read: "+err.Error()
-			}
+			facts.Broken = f.Engine.Broken(d.ID)
 		}
-		return v
+		return feed.NewView(facts, now)
 	}, nil
 }
 

@@ -32,6 +32,7 @@ func feedGauges() []feedGauge {
 	return []feedGauge{
 		{"ei_feed_enabled", "Whether the feed is pulled.", func(v *feed.View) (float64, bool) { return flag(v.Enabled) }},
 		{"ei_feed_failures", "Failed runs in a row.", func(v *feed.View) (float64, bool) { return float64(v.State.Failures), true }},
+		{"ei_feed_health_since_timestamp_seconds", "When the feed went into the class of health that it is in.", func(v *feed.View) (float64, bool) { return at(v.State.Since) }},
 		{"ei_feed_last_good_timestamp_seconds", "When the last good run ended.", func(v *feed.View) (float64, bool) { return at(v.State.LastGood) }},
 		{"ei_feed_last_run_timestamp_seconds", "When the last run was, good or not.", func(v *feed.View) (float64, bool) { return at(v.State.LastRun) }},
 		{"ei_feed_listings", "Listings open now.", func(v *feed.View) (float64, bool) { return float64(v.State.Listings), true }},
@@ -56,5 +57,23 @@ func (f *Feeds) WriteMetrics(ctx context.Context, w io.Writer) {
 			}
 		}
 	}
+	writeHealth(&b, views)
 	_, _ = io.WriteString(w, b.String())
+}
+
+// writeHealth writes the classes of health as a state set: a series for each
+// class, 1 for the feed's own. So a series never ends and begins anew when a feed
+// changes its class, and a rule can say for how long it has been in one.
+func writeHealth(b *strings.Builder, views []feed.View) {
+	const name = "ei_feed_health"
+	fmt.Fprintf(b, "# HELP %s How the feed is doing: 1 for the class that it is in, 0 for the others.\n# TYPE %s gauge\n", name, name)
+	for i := range views {
+		for _, c := range feed.Classes() {
+			is := 0
+			if views[i].State.Status == c {
+				is = 1
+			}
+			fmt.Fprintf(b, "%s{feed=%q,class=%q} %d\n", name, views[i].ID, c, is)
+		}
+	}
 }

@@ -217,36 +217,33 @@ func (p *program) checkFeeds(ctx context.Context, f *local.Folder, add addFindin
 		add("feeds", levelFail, "`elasticintel verify` says more", "%v", err)
 		return
 	}
-	p.checkViews(c.Current(), views, add)
+	p.checkViews(views, add)
 }
 
-func (p *program) checkViews(c *feed.Catalogue, views []feed.View, add addFinding) {
+// checkViews names every sick feed with what to do about it.
+func (p *program) checkViews(views []feed.View, add addFinding) {
 	good, enabled := 0, 0
 	for i := range views {
 		v := &views[i]
-		check := "feed " + v.ID
 		if v.Enabled {
 			enabled++
 		}
-		switch {
-		case v.State.Status == feed.StatusWaitingForKey:
-			secret := c.Get(v.ID).Auth.Secret
-			add(check, levelWarn, "`elasticintel feeds enable "+v.ID+" --secret "+secret+"=-`, or disable it", "waits for its key %s", secret)
-		case v.State.Quarantined != "":
-			add(check, levelWarn, "`elasticintel feeds runs "+v.ID+"`, then `feeds approve` or `feeds reject`", "run %s is held back", v.State.Quarantined)
-		case v.State.Status == feed.StatusFailed:
-			add(check, levelWarn, "`elasticintel ingest "+v.ID+"` tries again", "%s in a row: %s", plural(v.State.Failures, "failure"), v.State.Error)
-		case v.Enabled && v.State.LastGood != nil && p.now().Sub(*v.State.LastGood) > staleAfter:
-			add(check, levelWarn, "keep `elasticintel serve` running, or run `elasticintel ingest "+v.ID+"`", "last good run %s", ago(v.State.LastGood, p.now()))
-		case v.State.Status == feed.StatusOK:
+		if v.State.Status == feed.ClassHealthy {
 			good++
+		}
+		if v.State.Status.Sick() {
+			since := ""
+			if v.State.Since != nil {
+				since = " since " + stamp(v.State.Since)
+			}
+			add("feed "+v.ID, levelWarn, v.State.Advice, "%s%s: %s", v.State.Status, since, v.State.Reason)
 		}
 	}
 	level, fix := levelOK, ""
 	if good == 0 && enabled > 0 {
 		level, fix = levelWarn, "`elasticintel ingest --all` pulls them; is there a way to the Internet?"
 	}
-	add("feeds", level, fix, "%d of %s had a good last run", good, plural(enabled, "enabled feed"))
+	add("feeds", level, fix, "%s; %d of %s are healthy", healthText(views), good, plural(enabled, "enabled feed"))
 }
 
 func (p *program) checkSecrets(add addFinding) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,29 +28,71 @@ func (p *program) feedsListCmd() *cobra.Command {
 		Use: "list [FEED…]", Short: "List the catalogue: what each feed holds, under which licence, and whether it is pulled",
 		Example: "  elasticintel feeds list\n  elasticintel feeds list -o json | jq -r '.[] | select(.needs_key).id'",
 		Args:    args(0, -1, ""), ValidArgsFunction: p.completeFeeds,
-		RunE: func(cmd *cobra.Command, ids []string) error { return p.printFeeds(cmd.Context(), ids, listColumns()) },
+		RunE: func(cmd *cobra.Command, ids []string) error {
+			views, err := p.feedViews(cmd.Context(), ids)
+			if err != nil {
+				return err
+			}
+			return printList(p.out, views, listColumns())
+		},
 	}
 }
 
 func (p *program) feedsStatusCmd() *cobra.Command {
 	return &cobra.Command{
-		Use: "status [FEED…]", Short: "Show how feeds are doing: last good run, next run, listings, errors",
-		Example: "  elasticintel feeds status\n  elasticintel feeds status feodotracker --json",
-		Args:    args(0, -1, ""), ValidArgsFunction: p.completeFeeds,
+		Use: "status [FEED…]", Short: "Show how feeds are doing: their health, since when, why, and what to do",
+		Long: `Shows how feeds are doing. STATUS is a word for each feed: healthy, or failing, stale, quarantined, empty, delayed,
+needs-key; new where it was never pulled; archived where its publisher ended it; disabled where it is switched off. A table
+starts with those that need somebody.`,
+		Example: "  elasticintel feeds status\n  elasticintel feeds status feodotracker --json\n" +
+			"  elasticintel feeds status --json | jq -r '.[] | select(.state.status == \"failing\").id'",
+		Args: args(0, -1, ""), ValidArgsFunction: p.completeFeeds,
 		RunE: func(cmd *cobra.Command, ids []string) error {
-			return p.printFeeds(cmd.Context(), ids, p.statusColumns())
+			views, err := p.feedViews(cmd.Context(), ids)
+			if err != nil {
+				return err
+			}
+			if len(ids) == 0 && p.out.format == "table" {
+				slices.SortStableFunc(views, func(a, b feed.View) int {
+					return slices.Index(feed.Classes(), a.State.Status) - slices.Index(feed.Classes(), b.State.Status)
+				})
+			}
+			err = errors.Join(printList(p.out, views, p.statusColumns()), p.out.flush())
+			p.talk.say("%s.", healthText(views))
+			return err
 		},
 	}
 }
 
-func (p *program) printFeeds(ctx context.Context, ids []string, cols []column[feed.View]) error {
+// healthText counts feeds by their health: "2 failing, 31 healthy".
+func healthText(views []feed.View) string {
+	var parts []string
+	for _, c := range feed.Classes() {
+		n := 0
+		for i := range views {
+			if views[i].State.Status == c {
+				n++
+			}
+		}
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%s %s", thousands(n), c))
+		}
+	}
+	if len(parts) == 0 {
+		return "No feeds"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// feedViews are the feeds named, or all.
+func (p *program) feedViews(ctx context.Context, ids []string) ([]feed.View, error) {
 	x, err := p.openParts(ctx, false)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	views, err := x.feeds.List(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(ids) > 0 {
 		byID := map[string]feed.View{}
@@ -58,12 +102,12 @@ func (p *program) printFeeds(ctx context.Context, ids []string, cols []column[fe
 		views = nil
 		for _, id := range ids {
 			if _, err := x.feeds.Definition(id); err != nil {
-				return unknownFeed(err)
+				return nil, unknownFeed(err)
 			}
 			views = append(views, byID[id])
 		}
 	}
-	return printList(p.out, views, cols)
+	return views, nil
 }
 
 // view makes columns of feed.View shorter to write down.
@@ -99,7 +143,7 @@ func listColumns() []column[feed.View] {
 		csv(view("checked", func(v *feed.View) string { return v.Checked })),
 		csv(view("replaced_by", func(v *feed.View) string { return v.ReplacedBy })),
 		csv(view("expect", func(v *feed.View) string { return fmt.Sprint(v.Expect) })),
-		{name: "status", text: func(v *feed.View) string { return v.State.Status }, paint: feedColor},
+		{name: "status", text: func(v *feed.View) string { return string(v.State.Status) }, paint: feedColor},
 		{name: "listings", right: true, text: func(v *feed.View) string { return fmt.Sprint(v.State.Listings) }, cell: func(v *feed.View) string { return thousands(v.State.Listings) }},
 		{name: "description", text: func(v *feed.View) string { return v.Description }},
 	}
@@ -113,12 +157,12 @@ func yesNo(b bool) string {
 }
 
 func feedColor(v *feed.View) string {
-	switch v.State.Status {
-	case feed.StatusOK:
+	switch c := v.State.Status; {
+	case c == feed.ClassHealthy:
 		return "32"
-	case feed.StatusFailed:
+	case c == feed.ClassFailing || c == feed.ClassStale:
 		return "31"
-	case feed.StatusQuarantined, feed.StatusWaitingForKey:
+	case c.Sick():
 		return "33"
 	}
 	return ""
@@ -140,14 +184,27 @@ func (p *program) statusColumns() []column[feed.View] {
 	}
 	return []column[feed.View]{
 		view("id", func(v *feed.View) string { return v.ID }),
-		{name: "status", text: func(v *feed.View) string { return v.State.Status }, paint: feedColor},
+		{name: "status", text: func(v *feed.View) string { return string(v.State.Status) }, paint: feedColor},
+		{name: "since", text: func(v *feed.View) string { return stamp(v.State.Since) }, cell: func(v *feed.View) string {
+			if v.State.Since == nil {
+				return ""
+			}
+			return ago(v.State.Since, p.now())
+		}},
 		at("last_good", func(v *feed.View) *time.Time { return v.State.LastGood }),
 		at("last_run", func(v *feed.View) *time.Time { return v.State.LastRun }),
 		next,
 		{name: "listings", right: true, text: func(v *feed.View) string { return fmt.Sprint(v.State.Listings) }, cell: func(v *feed.View) string { return thousands(v.State.Listings) }},
 		{name: "failures", right: true, text: func(v *feed.View) string { return fmt.Sprint(v.State.Failures) }},
 		{name: "snapshot", text: func(v *feed.View) string { return v.State.Snapshot }},
-		{name: "error", text: func(v *feed.View) string { return v.State.Error }},
+		{name: "reason", in: csvOnly, text: func(v *feed.View) string { return v.State.Reason }},
+		{name: "advice", in: csvOnly, text: func(v *feed.View) string { return v.State.Advice }},
+		{name: "why", in: tableOnly, text: func(v *feed.View) string {
+			if !v.State.Status.Sick() {
+				return v.State.Reason
+			}
+			return v.State.Reason + " → " + v.State.Advice
+		}},
 	}
 }
 

@@ -59,7 +59,7 @@ func (p *program) enable(ctx context.Context, ids, secrets []string) error {
 		if err != nil {
 			return err
 		}
-		if v.State.Status == feed.StatusWaitingForKey {
+		if v.State.Status == feed.ClassNeedsKey {
 			p.talk.say("%s is enabled and waits for its key: `elasticintel feeds enable %s --secret %s=-`, or set %s.", d.ID, d.ID, d.Auth.Secret, local.SecretVar(d.Auth.Secret))
 		} else {
 			p.talk.say("%s is enabled.", d.ID)

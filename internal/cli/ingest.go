@@ -111,7 +111,7 @@ func (p *program) jobs(ctx context.Context, x *parts, ids []string, file string)
 		}
 		for _, v := range views {
 			switch d := x.catalogue.Current().Get(v.ID); {
-			case v.State.Status == feed.StatusWaitingForKey:
+			case v.State.Status == feed.ClassNeedsKey:
 				p.talk.say("%s needs a key: `elasticintel feeds enable %s --secret %s=-`", v.ID, v.ID, d.Auth.Secret)
 			case v.Enabled && d != nil:
 				add(d)

@@ -299,7 +299,7 @@ func TestDecodeWithoutKind(t *testing.T) {
 			t.Errorf("%s: %v", format, err)
 		default:
 			fixed++
-			if d := defs[0]; d.KindName() != "auto" || d.Spec().Kinds != 0 || NewView(d, true, true, State{}, 0, "", time.Time{}).Kind != "auto" {
+			if d := defs[0]; d.KindName() != "auto" || d.Spec().Kinds != 0 || NewView(Facts{Def: d, Enabled: true, HaveKey: true}, time.Time{}).Kind != "auto" {
 				t.Errorf("%s: %+v", format, d)
 			}
 		}

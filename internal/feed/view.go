@@ -30,65 +30,37 @@ type View struct {
 
 // ViewState is how a feed is doing.
 type ViewState struct {
-	Status      string     `json:"status"`   // one of the Status… constants
-	Listings    int        `json:"listings"` // open now
+	Status      Class      `json:"status"`
+	Since       *time.Time `json:"since"` // when it went into Status; nil where that is not known
+	Reason      string     `json:"reason,omitempty"`
+	Advice      string     `json:"advice,omitempty"` // what to do next
+	Listings    int        `json:"listings"`         // open now
 	LastRun     *time.Time `json:"last_run"`
 	LastGood    *time.Time `json:"last_good"`
 	Next        *time.Time `json:"next"` // nil where it is not pulled
 	Failures    int        `json:"failures"`
-	Error       string     `json:"error,omitempty"`
 	Snapshot    string     `json:"snapshot,omitempty"`    // the listings are starter data of this day
 	Quarantined string     `json:"quarantined,omitempty"` // run that waits for a decision
 }
 
-// What ViewState.Status says.
-const (
-	StatusOK            = "ok"
-	StatusNever         = "never"
-	StatusFailed        = "failed"
-	StatusQuarantined   = "quarantined"
-	StatusDisabled      = "disabled"
-	StatusWaitingForKey = "waiting-for-key"
-)
-
-// NewView puts together what is known of a feed: its definition, whether it is
-// pulled, whether its secret exists, its state, how many listings are open, and
-// the day of the starter data where they are that.
-func NewView(d *Definition, enabled, haveKey bool, st State, listings int, snapshot string, now time.Time) View {
+// NewView puts together what is known of a feed.
+func NewView(f Facts, now time.Time) View {
+	d, h := f.Def, HealthOf(f, now)
 	v := View{
-		ID: d.ID, Name: d.Name, Provider: d.Provider, Kind: d.KindName(), Type: d.Type, Enabled: enabled,
+		ID: d.ID, Name: d.Name, Provider: d.Provider, Kind: d.KindName(), Type: d.Type, Enabled: f.Enabled,
 		Licence: d.Licence, Terms: d.Terms, CommercialUse: d.CommercialUse, Presence: d.Presence,
 		NeedsKey: d.NeedsKey(), Description: d.Description,
 		Life: d.Life, Evidence: d.Evidence, Checked: d.Checked, ReplacedBy: d.ReplacedBy, Expect: d.Expect,
 		State: ViewState{
-			Status: status(d, enabled, haveKey, st), Listings: listings, Failures: st.Failures,
-			Snapshot: snapshot, Quarantined: st.Quarantined,
-			LastRun: instant(st.LastAttempt), LastGood: instant(st.LastGood),
+			Status: h.Class, Since: instant(h.Since), Reason: h.Reason, Advice: h.Advice,
+			Listings: f.Listings, Failures: f.State.Failures, Snapshot: f.Snapshot, Quarantined: f.State.Quarantined,
+			LastRun: instant(f.State.LastAttempt), LastGood: instant(f.State.LastGood),
 		},
 	}
-	if st.LastRun.Status == intel.RunFailed || st.LastRun.Status == intel.RunQuarantined {
-		v.State.Error = st.LastRun.Reason
-	}
-	if v.State.Status != StatusDisabled && v.State.Status != StatusWaitingForKey {
-		v.State.Next = instant(Next(d, st, now))
+	if f.Enabled && f.HaveKey {
+		v.State.Next = instant(Next(d, f.State, now))
 	}
 	return v
-}
-
-func status(d *Definition, enabled, haveKey bool, st State) string {
-	switch {
-	case !enabled:
-		return StatusDisabled
-	case d.NeedsKey() && !haveKey:
-		return StatusWaitingForKey
-	case st.Quarantined != "":
-		return StatusQuarantined
-	case st.Failures > 0 || st.LastRun.Status == intel.RunFailed:
-		return StatusFailed
-	case st.LastGood.IsZero():
-		return StatusNever
-	}
-	return StatusOK
 }
 
 // instant is t in UTC, nil where there is none.

@@ -12,50 +12,51 @@ import (
 
 func TestNewView(t *testing.T) {
 	now := at("2026-03-01 12:00:00")
-	good := State{LastAttempt: now.Add(-30 * time.Minute), LastGood: now.Add(-30 * time.Minute), LastRun: intel.Run{Status: intel.RunOK}}
+	good := State{LastAttempt: now.Add(-30 * time.Minute), LastGood: now.Add(-30 * time.Minute), Changed: now.Add(-time.Hour), Class: ClassHealthy, Since: now.Add(-48 * time.Hour), LastRun: intel.Run{Status: intel.RunOK}}
 	failed := State{LastAttempt: now.Add(-time.Minute), Failures: 2, LastRun: intel.Run{Status: intel.RunFailed, Reason: "no such host"}}
 	held := State{LastAttempt: now, LastGood: now.Add(-time.Hour), Quarantined: "r1", LastRun: intel.Run{Status: intel.RunQuarantined, Reason: "shrank by 90 %"}}
 	keyed := &Definition{ID: "k", Interval: intel.Duration(time.Hour), Auth: &Auth{Secret: "K", In: InBearer}}
 	plain := &Definition{ID: "p", Interval: intel.Duration(time.Hour)}
 	tests := []struct {
-		name             string
-		def              *Definition
-		enabled, haveKey bool
-		st               State
-		status, err      string
-		next             string
+		name        string
+		facts       Facts
+		status      Class
+		since, next string
 	}{
-		{"ok", plain, true, false, good, StatusOK, "", "2026-03-01 12:30:00"},
-		{"never", plain, true, false, State{}, StatusNever, "", "2026-03-01 12:00:00"},
-		{"failed", plain, true, false, failed, StatusFailed, "no such host", "2026-03-01 12:09:00"},
-		{"quarantined", plain, true, false, held, StatusQuarantined, "shrank by 90 %", "2026-03-01 13:00:00"},
-		{"disabled", plain, false, false, good, StatusDisabled, "", ""},
-		{"disabled keyed", keyed, false, false, State{}, StatusDisabled, "", ""},
-		{"no key", keyed, true, false, failed, StatusWaitingForKey, "no such host", ""},
-		{"key", keyed, true, true, good, StatusOK, "", "2026-03-01 12:30:00"},
+		{"healthy", Facts{Def: plain, Enabled: true, HaveKey: true, State: good}, ClassHealthy, "2026-02-27 12:00:00", "2026-03-01 12:30:00"},
+		{"new", Facts{Def: plain, Enabled: true, HaveKey: true}, ClassNew, "", "2026-03-01 12:00:00"},
+		{"failing", Facts{Def: plain, Enabled: true, HaveKey: true, State: failed}, ClassFailing, "", "2026-03-01 12:09:00"},
+		{"quarantined", Facts{Def: plain, Enabled: true, HaveKey: true, State: held}, ClassQuarantined, "", "2026-03-01 13:00:00"},
+		{"disabled", Facts{Def: plain, HaveKey: true, State: good}, ClassDisabled, "", ""},
+		{"no key", Facts{Def: keyed, Enabled: true, State: failed}, ClassNeedsKey, "2026-03-01 12:00:00", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			v := NewView(tt.def, tt.enabled, tt.haveKey, tt.st, 7, "", now)
-			next := ""
-			if v.State.Next != nil {
-				next = v.State.Next.Format("2006-01-02 15:04:05")
+			tt.facts.Listings = 7
+			v := NewView(tt.facts, now)
+			text := func(t *time.Time) string {
+				if t == nil {
+					return ""
+				}
+				return t.Format("2006-01-02 15:04:05")
 			}
-			if v.State.Status != tt.status || v.State.Error != tt.err || next != tt.next || v.Enabled != tt.enabled || v.State.Listings != 7 {
-				t.Errorf("view %+v, next %q", v, next)
+			if v.State.Status != tt.status || text(v.State.Next) != tt.next || text(v.State.Since) != tt.since || v.Enabled != tt.facts.Enabled || v.State.Listings != 7 {
+				t.Errorf("view %+v, since %s, next %s", v, text(v.State.Since), text(v.State.Next))
 			}
 		})
 	}
 }
 
 func TestViewJSON(t *testing.T) {
-	raw, err := json.Marshal(NewView(&Definition{ID: "a", Name: "A", Type: "txt", Kind: "url",
-		Life: LifeEnded, Evidence: "a notice", Checked: "2026-02-01", ReplacedBy: "b", Expect: 7}, true, false, State{}, 0, "2026-08-22", at("2026-03-01 12:00:00")))
+	def := &Definition{ID: "a", Name: "A", Type: "txt", Kind: "url", Life: LifeEnded, Evidence: "a notice", Checked: "2026-02-01", ReplacedBy: "b", Expect: 7}
+	raw, err := json.Marshal(NewView(Facts{Def: def, Enabled: true, HaveKey: true, Snapshot: "2026-08-22"}, at("2026-03-01 12:00:00")))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := `{"id":"a","name":"A","provider":"","kind":"url","type":"txt","enabled":true,"licence":"","terms":"","commercial_use":null,` +
-		`"presence":"","needs_key":false,"description":"","life":"ended","evidence":"a notice","checked":"2026-02-01","replaced_by":"b","expect":7,"state":{"status":"never","listings":0,"last_run":null,"last_good":null,` +
+		`"presence":"","needs_key":false,"description":"","life":"ended","evidence":"a notice","checked":"2026-02-01","replaced_by":"b","expect":7,"state":{"status":"new","since":null,` +
+		`"reason":"never pulled yet; what it lists is starter data of 2026-08-22","advice":"` + "`elasticintel ingest a`" + ` pulls it now, ` + "`elasticintel serve`" + ` when it is due",` +
+		`"listings":0,"last_run":null,"last_good":null,` +
 		`"next":"2026-03-01T12:00:00Z","failures":0,"snapshot":"2026-08-22"}}`
 	if string(raw) != want {
 		t.Errorf("got  %s\nwant %s", raw, want)

@@ -10,12 +10,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/elasticintel/elasticintel/internal/blob"
 	"github.com/elasticintel/elasticintel/internal/corpus"
 	"github.com/elasticintel/elasticintel/internal/feed"
 	"github.com/elasticintel/elasticintel/internal/ingest"
 	"github.com/elasticintel/elasticintel/internal/intel"
 	"github.com/elasticintel/elasticintel/internal/testing/crashtest"
+	"github.com/elasticintel/elasticintel/internal/testing/feedserver"
 )
 
 func (l *lab) path(key string) string { return filepath.Join(l.dir, filepath.FromSlash(key)) }
@@ -177,6 +180,39 @@ func TestLostState(t *testing.T) {
 	}
 	l.decide(d, "", true)
 	l.verify()
+}
+
+// A state that is lost comes back as it was, health and all: before the next run
+// by Repair, and by the run itself.
+func TestLostStateComesBackWhole(t *testing.T) {
+	l := newLab(t)
+	d := l.def("held", nil)
+	for i, content := range [][]string{names("a", 10), names("a", 11), names("a", 11), names("a", 2), nil} {
+		l.serve("held", content...)
+		if content == nil {
+			l.srv.Fail("/held", feedserver.NotFound, 0)
+		}
+		l.run(d)
+		before := l.state("held")
+		if err := l.store.Delete(t.Context(), "state/held.json"); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.runner.Repair(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(before, l.state("held")); diff != "" {
+			t.Fatalf("run %d, repaired:\n%s", i, diff)
+		}
+		l.advance(24 * time.Hour)
+	}
+	before := l.state("held")
+	if err := l.store.Delete(t.Context(), "state/held.json"); err != nil {
+		t.Fatal(err)
+	}
+	l.run(d)
+	if st := l.state("held"); st.Failures != before.Failures+1 || st.Class != feed.ClassQuarantined || !st.Since.Equal(before.Since) || st.Quarantined != before.Quarantined {
+		t.Errorf("state %+v, want it to go on from %+v", st, before)
+	}
 }
 
 // A damaged ledger is reported and goes on: rows that can be read are shown, new

@@ -43,7 +43,7 @@ func (r *Runner) decide(ctx context.Context, d *feed.Definition, runID string, a
 		return a.run, err
 	}
 	if done.Trigger == trigger {
-		_, err := a.saveState(ctx, done, 0)
+		_, err := a.saveState(ctx, done, 0, a.def)
 		return done, err
 	}
 	if done.ID != "" && (done.Trigger == TriggerApprove || runID == "") {
@@ -143,6 +143,6 @@ func (a *attempt) reject(ctx context.Context, target intel.Run) (intel.Run, erro
 	if err != nil {
 		return a.run, err
 	}
-	_, err = a.saveState(ctx, stands, 0)
+	_, err = a.saveState(ctx, stands, 0, a.def)
 	return stands, err
 }

@@ -151,7 +151,7 @@ func (r *Runner) begin(ctx context.Context, d *feed.Definition, trigger string) 
 		return a, f
 	}
 	if a.head != nil && a.st.LastRun.ID != a.head.Run.ID {
-		if a.st, err = r.repairFeed(ctx, a.head, a.st); err != nil {
+		if a.st, err = r.repairFeed(ctx, a.head, a.st, d); err != nil {
 			return a, storeFailure(err)
 		}
 	}

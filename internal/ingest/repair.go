@@ -66,13 +66,13 @@ func (r *Runner) repairOne(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	_, err = r.repairFeed(ctx, head, st)
+	_, err = r.repairFeed(ctx, head, st, nil)
 	return err
 }
 
 // repairFeed writes the ledger row of the head's run where it is missing, and
-// the state of the newest row where that is behind. head may be nil.
-func (r *Runner) repairFeed(ctx context.Context, head *corpus.Head, st feed.State) (feed.State, error) {
+// the state of the newest row where that is behind. head and d may be nil.
+func (r *Runner) repairFeed(ctx context.Context, head *corpus.Head, st feed.State, d *feed.Definition) (feed.State, error) {
 	if head != nil && head.Run.ID != "" {
 		run := head.Run
 		if _, found, err := r.row(ctx, head.Feed, run.ID); err != nil {
@@ -90,5 +90,5 @@ func (r *Runner) repairFeed(ctx context.Context, head *corpus.Head, st feed.Stat
 	if err != nil || !ok || last.ID == st.LastRun.ID {
 		return st, err
 	}
-	return r.saveState(ctx, last, 0)
+	return r.saveState(ctx, last, 0, d)
 }

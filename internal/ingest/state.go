@@ -17,42 +17,59 @@ const (
 	statePrefix = "state/"
 	stateSuffix = ".json"
 	// rebuildRows is how far back a lost state is put together from the ledger.
-	rebuildRows = 200
+	rebuildRows = 1000
 )
 
 func stateKey(feed string) string { return statePrefix + feed + stateSuffix }
 
 // after is the feed's state after one more ledger row. wait is the publisher's
-// Retry-After. It is the only place where states change.
-func after(st feed.State, run intel.Run, wait time.Duration) feed.State {
+// Retry-After, d the feed's definition where it is known. It is the only place
+// where states change.
+func after(st feed.State, run intel.Run, wait time.Duration, d *feed.Definition) feed.State {
 	if run.Trigger == TriggerStarter || run.Status == intel.RunSuperseded {
 		return st // starter data is no attempt; the other process writes what is true
 	}
-	st.Feed, st.LastRun = run.Feed, run
+	next := st
+	next.Feed, next.LastRun = run.Feed, run
 	if run.Trigger != TriggerApprove && run.Trigger != TriggerReject {
-		st.LastAttempt = run.Started
+		next.LastAttempt = run.Started
 	}
-	st.NotBefore = time.Time{}
+	next.NotBefore = time.Time{}
 	switch {
 	case run.Status == intel.RunFailed:
-		st.Failures++
+		next.Failures++
 		if wait > 0 {
-			st.NotBefore = run.Finished.Add(wait)
+			next.NotBefore = run.Finished.Add(wait)
 		}
 	case run.Status == intel.RunQuarantined:
-		st.Failures = 0
+		next.Failures = 0
 		if run.Of == "" {
-			st.Quarantined, st.QuarantinedSHA = run.ID, run.SHA256
+			next.Quarantined, next.QuarantinedSHA, next.QuarantinedCode, next.QuarantinedReason = run.ID, run.SHA256, run.Code, run.Reason
 		}
 	case run.Status == intel.RunRejected:
-		st.Failures, st.Quarantined, st.QuarantinedSHA = 0, "", run.SHA256
+		next.Failures = 0
+		free(&next, run.SHA256)
 	case run.Code == CodeRejectedBefore:
-		st.Failures = 0
-	default: // good: what waited for a decision is out of date
-		st.Failures, st.Quarantined, st.QuarantinedSHA = 0, "", ""
-		st.LastGood = run.Finished
+		next.Failures = 0
+	default: // what waited for a decision is out of date
+		next.Failures = 0
+		free(&next, "")
+		good(&next, run)
 	}
-	return st
+	return st.Then(next, d, run)
+}
+
+// good notes what an accepted run says of the feed's content.
+func good(st *feed.State, run intel.Run) {
+	if run.Status == intel.RunOK || st.Changed.IsZero() {
+		st.Change(run.Finished)
+	}
+	st.LastGood, st.Empty = run.Finished, run.Change.Open == 0
+}
+
+// free notes that no run waits for a decision any more.
+func free(st *feed.State, rejected string) {
+	st.Quarantined, st.QuarantinedSHA, st.QuarantinedCode, st.QuarantinedReason = "", rejected, "", ""
 }
 
 // state reads a feed's state, the zero State where it never ran. A damaged one
@@ -70,7 +87,7 @@ func (r *Runner) state(ctx context.Context, feedID string) (feed.State, error) {
 		return st, nil
 	}
 	r.cfg.Log.WarnContext(ctx, "damaged state, put together again from the ledger", "error", err)
-	return r.rebuilt(ctx, feedID)
+	return r.rebuilt(ctx, feedID, intel.Run{}, 0, nil)
 }
 
 func decodeState(feedID string, data []byte) (feed.State, error) {
@@ -84,15 +101,20 @@ func decodeState(feedID string, data []byte) (feed.State, error) {
 	return st, nil
 }
 
-// rebuilt is the state that the newest rows of the ledger add up to.
-func (r *Runner) rebuilt(ctx context.Context, feedID string) (feed.State, error) {
+// rebuilt is the state that the newest rows of the ledger add up to. wait goes
+// with the row of run.
+func (r *Runner) rebuilt(ctx context.Context, feedID string, run intel.Run, wait time.Duration, d *feed.Definition) (feed.State, error) {
 	st := feed.State{Feed: feedID}
 	rows, err := r.Runs(ctx, feedID, rebuildRows)
 	if err != nil {
 		return st, err
 	}
 	for i := len(rows) - 1; i >= 0; i-- {
-		st = after(st, rows[i], 0)
+		var w time.Duration
+		if rows[i].ID == run.ID {
+			w = wait
+		}
+		st = after(st, rows[i], w, d)
 	}
 	return st, nil
 }
@@ -124,7 +146,7 @@ func (a *attempt) record(ctx context.Context, row intel.Run, wait time.Duration)
 	if err != nil {
 		return fmt.Errorf("feed %s: run %s could not be recorded: %w", row.Feed, row.ID, err)
 	}
-	st, err := a.saveState(ctx, stands, wait)
+	st, err := a.saveState(ctx, stands, wait, a.def)
 	if err != nil {
 		return fmt.Errorf("feed %s: run %s is recorded, but the feed's state is not: %w", row.Feed, row.ID, err)
 	}
@@ -132,21 +154,20 @@ func (a *attempt) record(ctx context.Context, row intel.Run, wait time.Duration)
 	return nil
 }
 
-// saveState writes the state after run, once however often it is called.
-func (r *Runner) saveState(ctx context.Context, run intel.Run, wait time.Duration) (feed.State, error) {
+// saveState writes the state after run, which is in the ledger, once however
+// often it is called. A state that is lost or damaged is put together again from
+// the ledger. d is the feed's definition where it is known.
+func (r *Runner) saveState(ctx context.Context, run intel.Run, wait time.Duration, d *feed.Definition) (feed.State, error) {
 	var next feed.State
 	err := blob.Update(ctx, r.cfg.Store, stateKey(run.Feed), func(old []byte) ([]byte, error) {
-		st := feed.State{Feed: run.Feed}
-		if old != nil {
-			var err error
-			if st, err = decodeState(run.Feed, old); err != nil {
-				if st, err = r.rebuilt(ctx, run.Feed); err != nil { // run is in it already
-					return nil, err
-				}
+		st, err := decodeState(run.Feed, old)
+		if err != nil {
+			if st, err = r.rebuilt(ctx, run.Feed, run, wait, d); err != nil {
+				return nil, err
 			}
 		}
 		if next = st; st.LastRun.ID != run.ID {
-			next = after(st, run, wait)
+			next = after(st, run, wait, d)
 		}
 		if next.LastRun.ID == "" { // starter data only
 			return nil, nil
