@@ -235,6 +235,14 @@ func (c *collector) addition(pos int, p pair) {
 	}
 }
 
+// added is how many pairs an entry's duplicates added, repeated ones included.
+func (c *collector) added(pos int) int {
+	if a := c.more[pos]; a != nil {
+		return len(a.pairs)
+	}
+	return 0
+}
+
 // finish puts the additions into their entries and hands over the result.
 func (c *collector) finish() *Result {
 	for pos, a := range c.more {

@@ -81,10 +81,11 @@ func formatOf(name string) (format, bool) {
 // Limits that keep the memory of hostile input bounded. What exceeds one is a
 // record that is rejected with its line; reading goes on behind it.
 const (
-	maxLine    = 1 << 20  // bytes of a line, and of a quoted cell with line breaks
-	maxColumns = 1000     // cells of a row
-	maxRecord  = 16 << 20 // bytes of a JSON or XML record
-	maxDepth   = 200      // objects and arrays, or elements, inside each other
+	maxLine    = 1 << 20 // bytes of a line, and of a quoted cell with line breaks
+	maxColumns = 1000    // cells of a row
+	maxRecord  = 4 << 20 // bytes of a JSON or XML record
+	maxValues  = 1 << 18 // names and values in a JSON record, each of which costs more than its bytes
+	maxDepth   = 200     // objects and arrays inside each other in JSON, elements in XML
 )
 
 // Options says what Collect keeps of records that were not accepted.

@@ -32,8 +32,28 @@ func TestDepth(t *testing.T) {
 	if err != nil || res.Accepted != 1 {
 		t.Errorf("%+v %v", res.Counts, err)
 	}
-	if _, err = Collect(context.Background(), strings.NewReader(`{"data":[`+deep+`]}`), spec, Options{}); err == nil || !strings.Contains(err.Error(), "inside each other") {
-		t.Errorf("a record a million lists deep: %v", err)
+	record := strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000)
+	if _, err = Collect(context.Background(), strings.NewReader(`{"data":[`+record+`]}`), spec, Options{}); err == nil || !strings.Contains(err.Error(), "inside each other") {
+		t.Errorf("a record 100,000 lists deep: %v", err)
+	}
+	res, err = Collect(context.Background(), strings.NewReader(`{"data":[`+deep+`]}`), spec, Options{})
+	if err != nil || res.Rejected != 1 || res.Rejects[0].Reason != longRecord {
+		t.Errorf("a record a million lists deep: %+v %v", res, err)
+	}
+	if _, err = Collect(context.Background(), strings.NewReader(`{"skipped":`+strings.Repeat("[", maxRecord+1)), spec, Options{}); err == nil || !strings.Contains(err.Error(), "inside each other") {
+		t.Errorf("skipped, four million lists deep: %v", err)
+	}
+}
+
+// TestManyValues checks that a record of many small values costs that record only,
+// and that one just within the limit is taken.
+func TestManyValues(t *testing.T) {
+	spec := Spec{Type: "json", Kinds: intel.Domain.Set(), Columns: []Column{{Source: "v", Field: Indicator}}}
+	in := `[{"v":"a.example","n":[1` + strings.Repeat(",1", maxValues-10) + `]},{"v":"b.example","n":[1` + strings.Repeat(",1", maxValues) + `]},{"v":"c.example"}]`
+	res, err := Collect(context.Background(), strings.NewReader(in), spec, Options{})
+	want := intel.Counts{Read: 3, Accepted: 2, Rejected: 1}
+	if err != nil || res.Counts != want || res.Rejects[0].Reason != longRecord {
+		t.Errorf("%+v %+v %v", res.Counts, res.Rejects, err)
 	}
 }
 

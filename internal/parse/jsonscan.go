@@ -70,9 +70,10 @@ func (s *jsonStream) giveUp() {
 }
 
 // capture returns the text of the value at pos. Of one that is longer than
-// maxRecord it sets big and returns the beginning.
+// maxRecord, or has more than maxValues in it, it sets big and returns the
+// beginning.
 func (s *jsonStream) capture() (string, error) {
-	s.big, s.mark = false, s.pos
+	s.big, s.mark, s.seen = false, s.pos, 0
 	err := s.skip()
 	if err == nil && !s.big && s.pos-s.mark > maxRecord {
 		s.giveUp()
@@ -89,7 +90,8 @@ func (s *jsonStream) capture() (string, error) {
 }
 
 // skip goes behind the value at pos. It looks at brackets and quotes only; what
-// is captured is parsed again.
+// is captured is parsed again. What is skipped may be deep, but its open brackets
+// must be remembered.
 func (s *jsonStream) skip() error {
 	s.open = s.open[:0]
 	for {
@@ -97,8 +99,14 @@ func (s *jsonStream) skip() error {
 		if err != nil {
 			return err
 		}
+		if s.seen++; s.seen == 2*maxValues && s.mark >= 0 { // as many commas and colons
+			s.giveUp()
+		}
 		switch c {
 		case '{', '[':
+			if len(s.open) == maxRecord {
+				return s.bad("more than %d objects and arrays inside each other", maxRecord)
+			}
 			s.open = append(s.open, c+2) // in ASCII the closing bracket is two further
 			s.pos++
 		case '}', ']', ',', ':':

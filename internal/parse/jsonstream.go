@@ -18,8 +18,9 @@ type jsonStream struct {
 	drop  int64  // bytes that were before buf
 	line  int    // of pos, from 1
 	open  []byte // the closing brackets that skip waits for
+	seen  int    // names and values of the captured one so far
 	eof   bool
-	big   bool   // the captured value is longer than maxRecord
+	big   bool   // the captured value is longer than maxRecord, or has more than maxValues in it
 	head  string // then its beginning
 	steps []step
 	to    recordSink
@@ -227,7 +228,7 @@ func (s *jsonStream) name() (string, error) {
 		return "", err
 	}
 	if s.big {
-		return "", s.bad("a name longer than 16 MiB")
+		return "", s.bad("a name longer than 4 MiB")
 	}
 	var t tree
 	if bad := t.parse(text); bad != nil {

@@ -117,7 +117,7 @@ func (s *jsonStream) value(t *tree) (line int, ok bool, err error) {
 	return line, true, nil
 }
 
-const longRecord = "the record is longer than 16 MiB"
+const longRecord = "the record is longer than 4 MiB, or has more than 262,144 names and values"
 
 // each calls take for every element of the array at pos, or once where something
 // else is there.

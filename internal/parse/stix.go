@@ -13,9 +13,10 @@ import (
 // Limits on what is remembered of a STIX stream beside its entries, which keep
 // hostile ones bounded. Context beyond them is not connected.
 const (
-	maxStixLinks    = 1 << 20 // relationships, sightings, references of reports
-	maxStixNames    = 1 << 18 // malware, actors, identities, markings, …
-	maxStixMentions = 1 << 22 // values that links add to entries
+	maxStixLinks    = 1 << 18 // relationships, sightings, references of reports
+	maxStixNames    = 1 << 16 // malware, actors, identities, markings, …
+	maxStixMentions = 1 << 19 // values that links add to entries
+	maxStixSaid     = 1 << 12 // of these, to one entry
 )
 
 // stix reads STIX 2.0 and 2.1 (OASIS, stix-v2.1-os): a bundle, a TAXII envelope
@@ -33,13 +34,17 @@ type stix struct {
 	places  map[uint64][]int32 // object → its entries
 	names   map[uint64][]pair  // object → what it says of those that it is linked with
 	links   []stixLink
+	said    []stixSaying
 	late    []uint64 // what the object at hand refers to and was not seen yet
 }
 
-// stixLink connects two objects, or says something of the first.
-type stixLink struct {
-	from, to uint64
-	pairs    []pair
+// stixLink connects two objects.
+type stixLink struct{ from, to uint64 }
+
+// stixSaying is what a sighting or a report says of an object.
+type stixSaying struct {
+	of    uint64
+	pairs []pair
 }
 
 func readSTIX(ctx context.Context, r io.Reader, c *collector) error {
@@ -116,7 +121,7 @@ func (x *stix) object(s *jsonStream) error {
 	case "indicator":
 		x.indicator()
 	case "relationship":
-		x.link(x.id(x.tree.get(0, "source_ref")), x.id(x.tree.get(0, "target_ref")), nil)
+		x.link(x.id(x.tree.get(0, "source_ref")), x.id(x.tree.get(0, "target_ref")))
 	case "sighting":
 		x.sighting()
 	case "report", "grouping":

@@ -51,21 +51,28 @@ func (x *stix) took(entries []int) {
 		x.places[id] = append(x.places[id], int32(e))
 	}
 	for _, to := range x.late {
-		x.link(id, to, nil)
+		x.link(id, to)
 	}
 }
 
-// link connects two objects, or says pairs of the first. Once the limit is
-// reached it does nothing.
-func (x *stix) link(from, to uint64, pairs []pair) {
-	if from != 0 && (to != 0 || len(pairs) > 0) && len(x.links) < maxStixLinks {
-		x.links = append(x.links, stixLink{from, to, pairs})
+// link connects two objects. Once the limit is reached it does nothing.
+func (x *stix) link(from, to uint64) {
+	if from != 0 && to != 0 && len(x.links) < maxStixLinks {
+		x.links = append(x.links, stixLink{from, to})
 	}
 }
 
-// name remembers what the object at hand says of others.
+// say says pairs of an object, within the same limit.
+func (x *stix) say(of uint64, pairs []pair) {
+	if of != 0 && len(x.said) < maxStixLinks {
+		x.said = append(x.said, stixSaying{of, pairs})
+	}
+}
+
+// name remembers what the object at hand says of others; who calls it has seen to
+// the limit.
 func (x *stix) name(pairs []pair) {
-	if id := x.tree.get(0, "id"); id != "" && len(x.names) < maxStixNames {
+	if id := x.tree.get(0, "id"); id != "" {
 		x.names[x.id(id)] = pairs
 	}
 }
@@ -73,6 +80,9 @@ func (x *stix) name(pairs []pair) {
 // named takes malware, an actor, a technique …: its name, and the number that
 // catalogues give a technique.
 func (x *stix) named(field string) {
+	if len(x.names) >= maxStixNames {
+		return
+	}
 	t := &x.tree
 	pairs := []pair{{field, x.keep("name")}}
 	if field == "attack" {
@@ -94,6 +104,9 @@ func (x *stix) named(field string) {
 
 // marking takes a marking that is no standard one: its TLP, or its statement.
 func (x *stix) marking() {
+	if len(x.names) >= maxStixNames {
+		return
+	}
 	t := &x.tree
 	pairs := []pair{{"marking", x.keep("name")}}
 	if d := t.member(0, "definition"); d > 0 {
@@ -107,7 +120,7 @@ func (x *stix) marking() {
 
 // sighting takes a sighting: when and how often its indicator was seen.
 func (x *stix) sighting() {
-	x.link(x.id(x.tree.get(0, "sighting_of_ref")), 0, []pair{
+	x.say(x.id(x.tree.get(0, "sighting_of_ref")), []pair{
 		{intel.FieldFeedFirstSeen, x.keep("first_seen")},
 		{intel.FieldFeedLastSeen, x.keep("last_seen")},
 		{"sightings", x.keep("count")},
@@ -117,7 +130,7 @@ func (x *stix) sighting() {
 // collection says pairs of every object that the one at hand refers to.
 func (x *stix) collection(pairs []pair) {
 	t := &x.tree
-	t.list(0, "object_refs", func(i int32) { x.link(x.id(t.plain(i)), 0, pairs) })
+	t.list(0, "object_refs", func(i int32) { x.say(x.id(t.plain(i)), pairs) })
 }
 
 // observed takes observed data: since 2.1 it refers to observables, in 2.0 it
@@ -148,7 +161,7 @@ func (x *stix) connect() {
 		for _, pos := range x.places[id] {
 			has := x.c.list.at(int(pos)).Fields
 			for _, p := range pairs {
-				if p = typed(p.name, p.value); left > 0 && p.value != "" && !slices.Contains(has.Get(p.name), p.value) {
+				if p = typed(p.name, p.value); left > 0 && p.value != "" && x.c.added(int(pos)) < maxStixSaid && !slices.Contains(has.Get(p.name), p.value) {
 					left--
 					x.c.addition(int(pos), p)
 				}
@@ -158,11 +171,11 @@ func (x *stix) connect() {
 			}
 		}
 	}
+	for _, s := range x.said {
+		say(s.of, s.pairs)
+	}
 	for _, l := range x.links {
-		say(l.from, l.pairs)
-		if l.to != 0 {
-			say(l.from, x.names[l.to])
-			say(l.to, x.names[l.from])
-		}
+		say(l.from, x.names[l.to])
+		say(l.to, x.names[l.from])
 	}
 }

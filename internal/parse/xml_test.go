@@ -25,8 +25,8 @@ func TestXMLRecordLimit(t *testing.T) {
 // TestXMLLimits checks that what no record can be ends the reading.
 func TestXMLLimits(t *testing.T) {
 	for name, c := range map[string]struct{ in, want string }{
-		"text":  {"<l><i>" + strings.Repeat("a", maxToken+4096) + "</i></l>", "line 1: text or a tag of more than 2 MiB"},
-		"tag":   {"<l>\n<i " + strings.Repeat("a='' ", maxToken/5+1000) + "/></l>", "line 2: text or a tag of more than 2 MiB"},
+		"text":  {"<l><i>" + strings.Repeat("a", maxToken+4096) + "</i></l>", "line 1: text or a tag of more than 1 MiB"},
+		"tag":   {"<l>\n<i " + strings.Repeat("a='' ", maxToken/5+1000) + "/></l>", "line 2: text or a tag of more than 1 MiB"},
 		"depth": {strings.Repeat("<a>\n", maxDepth+1), "line 201: more than 200 elements inside each other"},
 	} {
 		_, err := Collect(context.Background(), strings.NewReader(c.in), xmlSpec("", "n"), Options{})

@@ -24,14 +24,14 @@ type xmlReader struct {
 type xmlInput struct {
 	ctx  context.Context
 	r    io.Reader
-	left int // bytes that may still be read before the next token
+	left int // bytes that may still be read before the next token, at most maxToken
 }
 
 // maxToken is how long a text or a tag may be, in bytes. A tag may hold an
 // attribute in every four of them, so that is far more in memory.
-const maxToken = 2 << 20
+const maxToken = 1 << 20
 
-var errLongToken = errors.New("text or a tag of more than 2 MiB")
+var errLongToken = errors.New("text or a tag of more than 1 MiB")
 
 func (in *xmlInput) Read(p []byte) (int, error) {
 	if err := in.ctx.Err(); err != nil {
@@ -122,7 +122,7 @@ func (x *xmlReader) leaves(begun xml.StartElement, take func(l *leaf)) (long boo
 			if around := open[len(open)-1].path; around != "" && size <= maxRecord {
 				l.path = around + "/" + l.path
 			}
-			size += len(l.path) + attrSize(t.Attr)
+			size += len(l.path) + attrSize(t.Attr) + 64 // an element costs more than its bytes
 			open = append(open, l)
 		case xml.CharData:
 			if size += len(t); size <= maxRecord {
