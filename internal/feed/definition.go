@@ -66,7 +66,7 @@ type Definition struct {
 	ExpectMax   int      `json:"expect_max,omitempty"`  // a pull with more is held back; 0 = no limit
 	Guards      Guards   `json:"guards,omitzero"`
 
-	Records        string    `json:"records,omitempty"`         // json: path of the records
+	Records        string    `json:"records,omitempty"`         // json, xml: path of the records; html: which table
 	Comments       *[]string `json:"comments,omitempty"`        // line-start prefixes; nil = the format's
 	InlineComments *[]string `json:"inline_comments,omitempty"` // prefixes that end a value after a blank
 	Quotes         *bool     `json:"quotes,omitempty"`          // false: a quote is an ordinary character

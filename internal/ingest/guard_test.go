@@ -101,6 +101,7 @@ func TestGuardsKnowWhatIsNoList(t *testing.T) {
 		{"txt", "# list\n<html>\n", "html"},
 		{"json", "<!doctype HTML>\n", "html"},
 		{"json", "\n<html>", "html"},
+		{"xml", "<!DOCTYPE html>\n<html>", "html"},
 		{"txt", `<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>`, "error"},
 		{"csv", `<Error><Code>NoSuchKey</Code></Error>`, "error"},
 		{"txt", `{"error":"invalid api key"}`, "error"},
@@ -146,6 +147,8 @@ func TestGuardsLetListsPass(t *testing.T) {
 		{"json", `[{"error": "is a field of this list"}]`},
 		{"ndjson", `{"message": "c2", "ioc": "bad.example"}` + "\n"},
 		{"rss", `<?xml version="1.0"?><rss version="2.0">`},
+		{"xml", `<table><link>http://bad.example/</link></table>`},
+		{"html", `<!DOCTYPE html><html><body><table>`},
 		{"txt", ""},
 	} {
 		if code, reason := ingest.Check(&feed.Definition{Type: c.format}, 1, counts(1, 0), []byte(c.head)); code != "" {

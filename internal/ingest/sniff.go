@@ -19,7 +19,7 @@ func sniff(format string, res *parse.Result, head []byte) (code, reason string) 
 		return "", "" // empty, which may be allowed
 	case isBinary(text):
 		return CodeBinary, "this is binary data, not a list: it starts with " + fmt.Sprintf("%q", clip(string(text), 24))
-	case isHTML(text):
+	case format != "html" && isHTML(text, slices.Contains(xmlFormats, format)):
 		return CodeHTML, "this is a web page, not a list: it starts with " + fmt.Sprintf("%q", clip(string(text), 80))
 	case !slices.Contains(xmlFormats, format) && text[0] == '<' && isMarkup(text):
 		return CodeError, "this is an XML document, not a list: it starts with " + fmt.Sprintf("%q", clip(string(text), 120))
@@ -30,7 +30,7 @@ func sniff(format string, res *parse.Result, head []byte) (code, reason string) 
 }
 
 // xmlFormats are the formats whose content may start like markup. Read-only.
-var xmlFormats = []string{"rss", "xml", "openioc"}
+var xmlFormats = []string{"rss", "xml", "openioc", "html"}
 
 // plainText is head without what may stand before the first character: a byte
 // order mark and white space. UTF-16 loses its zeros, which is enough for a look.
@@ -61,10 +61,10 @@ func isBinary(text []byte) bool {
 }
 
 // isHTML looks for a page's start, at the beginning or at a line's beginning
-// after comments or messages.
-func isHTML(text []byte) bool {
+// after comments or messages. In XML any element may begin a document but html.
+func isHTML(text []byte, xml bool) bool {
 	low := bytes.ToLower(text)
-	if low[0] == '<' {
+	if low[0] == '<' && !xml {
 		for _, tag := range []string{"!doctype html", "html", "head", "body", "title", "meta", "script", "style", "link", "div", "p", "br", "center",
 			"h1", "h2", "h3", "font", "table", "iframe", "a", "b", "pre", "span", "form", "img", "noscript", "svg"} {
 			if rest, ok := bytes.CutPrefix(low[1:], []byte(tag)); ok && (len(rest) == 0 || !isNameByte(rest[0])) {

@@ -11,7 +11,7 @@ import (
 )
 
 // allFormats are the names of all formats, as messages list them.
-const allFormats = "txt csv json ndjson xml hosts dnsmasq unbound bind adblock ipset rpz rbldnsd dshield rules stix misp misp-warninglist rss openioc otx text"
+const allFormats = "txt csv json ndjson xml html hosts dnsmasq unbound bind adblock ipset rpz rbldnsd dshield rules stix misp misp-warninglist rss openioc otx text"
 
 func TestFormats(t *testing.T) {
 	if want := strings.Fields(allFormats); !slices.Equal(Formats(), want) {
@@ -60,6 +60,10 @@ func TestCheck(t *testing.T) {
 		{Spec{Type: "xml", Kinds: domain, Columns: value, Records: "a[1]/b"}, `records: "a[1]/b": "a[1]" is no name`},
 		{Spec{Type: "xml", Kinds: domain, Columns: []Column{{Source: "@a/b", Field: Indicator}}}, `field_mapping.source[0]: "@a/b": nothing can stand behind an attribute`},
 		{Spec{Type: "xml", Kinds: domain, Columns: []Column{{Source: "*/b", Field: Indicator}}}, `field_mapping.source[0]: "*/b": * can stand alone only`},
+		{Spec{Type: "html", Kinds: domain, Records: "#list", Columns: []Column{{Source: "IP Address/@href", Field: Indicator}}}, ""},
+		{Spec{Type: "html", Kinds: domain, Columns: value, Records: "0"}, `records: "0" chooses no table`},
+		{Spec{Type: "html", Kinds: domain, Columns: value, Records: "#"}, `records: "#" chooses no table`},
+		{Spec{Type: "html", Kinds: domain, Columns: []Column{{Source: "/@href", Field: Indicator}}}, `field_mapping.source[0]: "/@href": the header`},
 		{Spec{Type: "xml", Kinds: domain}, "field_mapping.destination: no column"},
 		{Spec{Type: "json", Kinds: domain, Columns: value, Records: "data[0]"}, `records: "data[0]"`},
 		{Spec{Type: "json", Kinds: domain, Columns: value, Records: "a..b"}, `records: "a..b"`},

@@ -23,7 +23,7 @@ func TestAccounting(t *testing.T) {
 	pieces := []string{
 		"192.0.2.1", "198.51.100.7", "10.0.0.1", "a.example", "*.b.example", "http://c.example/x", "d41d8cd98f00b204e9800998ecf8427e", "localhost",
 		"0.0.0.0 ", "127.0.0.1 ", "#", ";", "!", "//", ",", ", ", "\t", "|", " ", "\"", "\"\"", "\n", "\r\n", "\r", "\n\n", "x", "é", "\xe9", "\x00",
-		"{", "}", "[", "]", ":", `"v"`, `"v":"192.0.2.9"`, `{"v":"a.example"}`, `{"v":["a.example","b.example"],"w":{"x":1}},`, "null", "1e5", `\u0041`, "<r>", "<v>", "</v>", "</r>", "<v w='a.example'>", "<![CDATA[", "]]>", "&amp;",
+		"{", "}", "[", "]", ":", `"v"`, `"v":"192.0.2.9"`, `{"v":"a.example"}`, `{"v":["a.example","b.example"],"w":{"x":1}},`, "null", "1e5", `\u0041`, "<r>", "<v>", "</v>", "</r>", "<v w='a.example'>", "<![CDATA[", "]]>", "&amp;", "<table>", "</table>", "<tr>", "<td>", "<th rowspan=3>", "<td colspan=2>", "<a href=a.example>", "<br>", "<script>",
 	}
 	rng := rand.New(rand.NewPCG(3, 4))
 	for range 1000 {
@@ -65,6 +65,8 @@ func variants() []Spec {
 		{Type: "ndjson", Kinds: intel.AnyKind, Records: "v", Columns: []Column{{Source: ".", Field: Indicator}}},
 		{Type: "xml", Kinds: intel.AnyKind, Columns: one, Filter: filter},
 		{Type: "xml", Kinds: intel.AnyKind, Records: "//v", Columns: []Column{{Source: ".", Field: Indicator}, {Source: "@w", Field: "w"}, {Source: "*", Field: "x"}}},
+		{Type: "html", Kinds: intel.AnyKind, Columns: []Column{{Source: "col1", Field: Indicator}, {Source: "v", Field: "tags", Type: "list"}}},
+		{Type: "html", Kinds: intel.AnyKind, Records: "v", Columns: []Column{{Source: "col2/@href", Field: Indicator}, {Source: "v"}}},
 		{Type: "hosts"},
 		{Type: "rules", Kinds: intel.AnyKind},
 		{Type: "dshield", Kinds: intel.AnyKind},

@@ -31,6 +31,7 @@ var formats = []format{
 	{name: "json", read: readJSON, records: checkPath, path: sourcePath},
 	{name: "ndjson", read: readNDJSON, lines: true, records: checkPath, path: sourcePath},
 	{name: "xml", read: readXML, records: checkElements, path: elementPath},
+	{name: "html", read: readHTML, records: checkTable, path: cellPath},
 	{name: "hosts", read: readHosts, lines: true, kinds: domains},
 	{name: "dnsmasq", read: readDnsmasq, lines: true, kinds: domains},
 	{name: "unbound", read: readUnbound, lines: true, kinds: domains},

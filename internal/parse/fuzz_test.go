@@ -50,6 +50,7 @@ func FuzzCSV(f *testing.F)         { fuzzFormat(f, "csv") }
 func FuzzJSON(f *testing.F)        { fuzzFormat(f, "json") }
 func FuzzNDJSON(f *testing.F)      { fuzzFormat(f, "ndjson") }
 func FuzzXML(f *testing.F)         { fuzzFormat(f, "xml") }
+func FuzzHTML(f *testing.F)        { fuzzFormat(f, "html") }
 func FuzzHosts(f *testing.F)       { fuzzFormat(f, "hosts") }
 func FuzzDnsmasq(f *testing.F)     { fuzzFormat(f, "dnsmasq") }
 func FuzzUnbound(f *testing.F)     { fuzzFormat(f, "unbound") }

@@ -16,12 +16,12 @@ type Spec struct {
 	Type       string        // one of Formats
 	Kinds      intel.KindSet // what its indicators may be; hosts: default domain
 	Separator  string        // between cells, any length; csv: default ","; txt: default none, the line is the value
-	Columns    []Column      // column i of a row (csv, txt) or path i of a record (json, ndjson, xml)
+	Columns    []Column      // column i of a row (csv, txt) or path i of a record (json, ndjson, xml, html)
 	HasHeaders bool          // the first row is no record; it names the columns beyond the mapping
 	Comments   *[]string     // line-start prefixes of lines that are no records; nil = the format's default
 	Inline     *[]string     // prefixes that after a blank end a value (txt, hosts); nil = the default
 	NoQuotes   bool          // csv: a quote is an ordinary character
-	Records    string        // json, ndjson: path of the records; "" = the document, or the elements of the array it is; xml: as parseElements reads it
+	Records    string        // json, ndjson: path of the records; "" = the document, or the elements of the array it is; xml: as parseElements reads it; html: a tableChoice
 	Constants  []intel.Field // fields that every entry gets
 	Filter     []FilterRule  // records that break a rule are suppressed
 	Exclude    string        // a line prefix that marks an exclusion, "!" in rbldnsd lists: suppressed
@@ -39,9 +39,9 @@ const Indicator = "indicator"
 // A source path of json names members, separated by dots, from the record down:
 // "url", "details[].ip_address". What it leads to may be a list; each element is
 // a value. "." is the record itself, where that is a plain value; "*" is the name
-// that the last * of Records stood for.
+// that the last * of Records stood for. In xml and html @name is an attribute.
 type Column struct {
-	Source string        // its name in the feed; json, ndjson: a path
+	Source string        // its name in the feed, or (json, ndjson, xml, html) a path
 	Field  string        // the context field it goes to, Indicator, or "" to skip it
 	Type   string        // "" or "text"; "list": split at Split; "time" and "int": kept as written
 	Split  string        // Type list: the separator, default ","
