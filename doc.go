@@ -9,6 +9,7 @@
 //	internal/feed         feed definitions (strict decoding), the catalogue, what is due when
 //	internal/parse        one file per wire format: bytes in, entries and rejects out
 //	internal/fetch        conditional downloads with caps, unpacking and a guard on every connection
+//	internal/source       pulls of several requests: pages, what is new, lists of items, TAXII
 //	internal/query        search text into a typed tree, and what it matches; knows no storage
 //	internal/score        verdict and score of listings, with the arithmetic in words
 //	internal/blob         the object store everything durable lives in; here over a directory
@@ -28,6 +29,6 @@
 //	bench                 side-by-side measurements, a module of its own
 //
 // Imports point down this list's layers only: cmd → cli → app → api, schedule,
-// ingest, lookup → auth, feed, parse, score, fetch → intel. internal/testing/archtest
+// ingest, lookup → source → auth, feed, parse, score, fetch → intel. internal/testing/archtest
 // enforces it. docs/ holds the user guide, the decisions and the benchmarks.
 package elasticintel

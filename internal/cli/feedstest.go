@@ -18,7 +18,7 @@ import (
 	"github.com/elasticintel/elasticintel/internal/intel"
 	"github.com/elasticintel/elasticintel/internal/local"
 	"github.com/elasticintel/elasticintel/internal/near"
-	"github.com/elasticintel/elasticintel/internal/parse"
+	"github.com/elasticintel/elasticintel/internal/source"
 )
 
 // sampleRows is how many listings people see; machines get all.
@@ -86,14 +86,14 @@ func (p *program) testFeed(ctx context.Context, d *feed.Definition, input string
 		return err
 	}
 	defer done()
-	res, head, perr := p.parseFeed(ctx, d, f, rejects)
+	res, perr := p.parseFeed(ctx, d, f, rejects)
 	if ctx.Err() != nil {
 		return context.Canceled
 	}
 	if err := p.printEntries(res.Entries); err != nil {
 		return err
 	}
-	code, reason := ingest.Judge(d, 0, res, head, perr)
+	code, reason := ingest.Judge(d, 0, res, perr)
 	for _, why := range slices.Sorted(maps.Keys(res.SuppressedFor)) {
 		p.talk.say("suppressed %d: %s", res.SuppressedFor[why], why)
 	}
@@ -147,7 +147,7 @@ func spool(r io.Reader) (*os.File, func(), error) {
 }
 
 func (p *program) download(ctx context.Context, d *feed.Definition) (*os.File, func(), error) {
-	req := fetch.Request{Method: d.Method, Body: []byte(d.Body), AllowNetworks: d.Allowed()}
+	req := fetch.Request{Method: d.Method, AllowNetworks: d.Allowed()}
 	key := ""
 	if d.NeedsKey() {
 		var ok bool
@@ -156,7 +156,11 @@ func (p *program) download(ctx context.Context, d *feed.Definition) (*os.File, f
 		}
 		req.Secrets = []string{key}
 	}
+	if d.Several() {
+		return p.pullSeveral(ctx, d, key)
+	}
 	req.URL, req.Header = d.Endpoint(key)
+	req.Body = d.Payload(key)
 	res, err := p.newFetcher("").Do(ctx, req)
 	if ctx.Err() != nil {
 		return nil, nil, context.Canceled
@@ -167,39 +171,36 @@ func (p *program) download(ctx context.Context, d *feed.Definition) (*os.File, f
 	return res.Body, func() { res.Close() }, nil
 }
 
-// parseFeed unpacks and parses as a run would. The result is never nil.
-func (p *program) parseFeed(ctx context.Context, d *feed.Definition, f *os.File, rejects bool) (*parse.Result, []byte, error) {
-	body, err := fetch.Decode(f, d.Archive, fetch.Limits{})
-	if err != nil {
-		return &parse.Result{}, nil, err
+// pullSeveral is download for a feed that takes more than one request, asked as
+// on its first pull.
+func (p *program) pullSeveral(ctx context.Context, d *feed.Definition, key string) (*os.File, func(), error) {
+	var secrets []string
+	if key != "" {
+		secrets = d.Forms(key)
 	}
-	defer body.Close()
-	start := &prefix{r: body}
-	o := parse.Options{MaxRejects: 20}
+	out, err := source.Run(ctx, source.Pull{Def: d, Fetch: p.newFetcher(""), Secret: key, Secrets: secrets, Now: p.now(),
+		Temp: func() (*os.File, error) { return os.CreateTemp("", "elasticintel-*") }})
+	if ctx.Err() != nil {
+		return nil, nil, context.Canceled
+	} else if err != nil {
+		return nil, nil, fmt.Errorf("feed %s: %w", d.ID, err)
+	}
+	p.talk.say("Fetched %s in %d parts from %s.", bytesText(out.Bytes), out.Parts, out.URL)
+	for _, note := range out.Notes {
+		p.talk.say("%s.", note)
+	}
+	return out.File, func() { out.File.Close(); os.Remove(out.File.Name()) }, nil
+}
+
+// parseFeed unpacks and parses as a run would. The result is never nil.
+func (p *program) parseFeed(ctx context.Context, d *feed.Definition, f *os.File, rejects bool) (source.Parsed, error) {
+	o := source.ParseOptions{MaxRejects: 20, Refuse: func(head []byte) string { return ingest.NoList(d.Type, head) }}
 	if rejects {
 		o.OnReject = func(r intel.Reject) {
 			p.talk.problem("line %d: rejected %q: %s", r.Line, shorten(r.Value, 200), r.Reason)
 		}
 	}
-	res, err := parse.Collect(ctx, start, d.Spec(), o)
-	if res == nil {
-		res = &parse.Result{}
-	}
-	return res, start.head, err
-}
-
-// prefix keeps the start of what is read through it.
-type prefix struct {
-	r    io.Reader
-	head []byte
-}
-
-func (p *prefix) Read(b []byte) (int, error) {
-	n, err := p.r.Read(b)
-	if room := 4096 - len(p.head); room > 0 {
-		p.head = append(p.head, b[:min(n, room)]...)
-	}
-	return n, err
+	return source.Parse(ctx, f, d, o)
 }
 
 // testedEntry is one listing that a definition gives.

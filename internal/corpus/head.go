@@ -37,6 +37,11 @@ type Head struct {
 	ValidatorURL string `json:"validator_url,omitempty"`
 	SHA256       string `json:"sha256,omitempty"`
 	ParseHash    string `json:"parse_hash,omitempty"`
+
+	// From where on the next pull asks, of a feed that is asked for what is new, by
+	// collection; and what the definition asked for that this came of.
+	Since   map[string]string `json:"since,omitempty"`
+	SinceOf string            `json:"since_of,omitempty"`
 }
 
 // Former is a segment that is current no more.

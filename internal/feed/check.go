@@ -24,7 +24,7 @@ var (
 	roles         = []string{RoleThreat, RoleContext, RoleAllow}
 	methods       = []string{"GET", "POST"}
 	lives         = []string{"", LifeAlive, LifeListed, LifeStatic, LifeBlocked, LifeEnded}
-	places        = []string{InHeader, InQuery, InPath, InBasic, InBearer}
+	places        = []string{InHeader, InQuery, InPath, InBasic, InBearer, InBody}
 	tlps          = []string{"", "clear", "green", "amber", "amber+strict", "red"}
 	reliabilities = []string{"", "A", "B", "C", "D", "E", "F"}
 	columnTypes   = []string{"", "text", "list", "time", "int"}
@@ -78,6 +78,7 @@ func (c *checker) check() {
 	c.identity()
 	c.endpoint()
 	c.auth()
+	c.pull()
 	c.schedule()
 	c.meaning()
 	c.life()
@@ -133,10 +134,12 @@ func (c *checker) endpoint() {
 
 func (c *checker) auth() {
 	d, a := c.def, c.def.Auth
-	marked := strings.Contains(d.URL, secretMark)
+	marked, body := strings.Contains(d.URL, secretMark), strings.Contains(d.Body, secretMark)
 	if a == nil {
 		if marked {
 			c.bad("auth", `missing: the URL has %s; say which secret with "auth": {"secret": NAME, "in": "path"}`, secretMark)
+		} else if body {
+			c.bad("auth", `missing: the body has %s; say which secret with "auth": {"secret": NAME, "in": "body"}`, secretMark)
 		}
 		return
 	}
@@ -149,6 +152,8 @@ func (c *checker) auth() {
 		c.bad("auth.in", "path needs %s in feed_url, where the secret goes", secretMark)
 	case a.In == InQuery && marked == (a.Name != ""):
 		c.bad("auth.name", "query needs either the parameter's name or %s in feed_url", secretMark)
+	case body != (a.In == InBody):
+		c.bad("auth.in", "body and a %s in the body of a POST go together", secretMark)
 	case a.In == InHeader && a.Name == "":
 		c.bad("auth.name", "missing: the name of the header")
 	case marked && a.In != InPath && a.In != InQuery:

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/elasticintel/elasticintel/internal/intel"
 )
 
 // Decode reads one file of definitions strictly: an unknown or doubled key, a
@@ -110,6 +112,9 @@ func (d *Definition) complete() {
 	}
 	if d.Presence == "" {
 		d.Presence = presences[0]
+		if strings.EqualFold(strings.TrimSpace(d.Type), TypeTaxii) { // a collection tells what was added only
+			d.Presence = intel.Append
+		}
 	}
 	if d.Role == "" {
 		d.Role = RoleThreat
@@ -118,6 +123,7 @@ func (d *Definition) complete() {
 		d.Method = methods[0]
 	}
 	d.Type = strings.ToLower(strings.TrimSpace(d.Type))
+	d.completePull()
 	d.Kind = strings.ToLower(strings.TrimSpace(d.Kind))
 	d.URL = strings.TrimSpace(d.URL)
 	d.Reliability = strings.ToUpper(d.Reliability)

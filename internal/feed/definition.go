@@ -53,6 +53,11 @@ type Definition struct {
 	Headers       map[string]string `json:"headers,omitempty"`
 	AllowNetworks []netip.Prefix    `json:"allow_networks,omitempty"` // may be connected to although not public
 	Archive       string            `json:"archive_entry,omitempty"`  // the member of a zip archive to read
+	Pages         *Pages            `json:"pages,omitempty"`          // the feed answers in pages
+	Since         *Since            `json:"since,omitempty"`          // it is asked for what is new only
+	Items         *Items            `json:"items,omitempty"`          // it is a list, each of whose items is fetched
+	Taxii         *Taxii            `json:"taxii,omitempty"`
+	Pause         intel.Duration    `json:"pause,omitempty"` // least time between two requests of a pull
 
 	Description string   `json:"description,omitempty"` // what being listed here means
 	ThreatType  string   `json:"threat_type,omitempty"`
@@ -134,6 +139,7 @@ const (
 	InPath   = "path"   // {secret} in the URL
 	InBasic  = "basic"  // HTTP Basic: Name is the user; without Name the secret is "user:password"
 	InBearer = "bearer" // Authorization: Bearer
+	InBody   = "body"   // {secret} in the body of a POST
 )
 
 // Guards are the limits that a run must keep to be accepted without a person.

@@ -69,6 +69,10 @@ func TestSchemaNamesTheKeys(t *testing.T) {
 		"auth":        {shape.Defs["auth"], reflect.TypeFor[Auth]()},
 		"guards":      {shape.Defs["guards"], reflect.TypeFor[Guards]()},
 		"filter":      {shape.Defs["filter"], reflect.TypeFor[Filter]()},
+		"pages":       {shape.Defs["pages"], reflect.TypeFor[Pages]()},
+		"since":       {shape.Defs["since"], reflect.TypeFor[Since]()},
+		"items":       {shape.Defs["items"], reflect.TypeFor[Items]()},
+		"taxii":       {shape.Defs["taxii"], reflect.TypeFor[Taxii]()},
 	} {
 		got, want := slices.Sorted(maps.Keys(pair.node.Properties)), keyNames(keysOf(pair.typ))
 		if !slices.Equal(got, want) {
@@ -93,6 +97,10 @@ func TestSchemaNamesTheValues(t *testing.T) {
 		"in":        {shape.Defs["auth"].Properties["in"], places},
 		"type":      {shape.Defs["column_type"].Properties["type"], columnTypes[1:]},
 		"kindless":  {shape.Defs["definition"].If.Properties["feed_type"], slices.DeleteFunc(parse.Formats(), parse.Fixed)}, // those that need an indicator_type
+		"by":        {shape.Defs["pages"].Properties["by"], pagings},
+		"pages in":  {shape.Defs["pages"].Properties["in"], paramPlaces},
+		"since in":  {shape.Defs["since"].Properties["in"], paramPlaces},
+		"format":    {shape.Defs["since"].Properties["format"], sinceFormats},
 	} {
 		var got []string
 		for _, v := range pair.node.Enum {
@@ -146,6 +154,14 @@ func TestSchemaAndDecoderAgree(t *testing.T) {
 		{good(`"allow_networks": ["127.0.0.1"], `), false},
 		{good(`"auth": {"secret": "K", "in": "cookie"}, `), false},
 		{good(`"filter": [{"column": "a"}], `), false},
+		{good(`"pages": {"by": "link"}, "pause": "1s", `), true},
+		{good(`"pages": {"by": "book"}, `), false},
+		{good(`"pages": {"by": "link", "max": 100000}, `), false},
+		{good(`"since": {"param": "s", "format": "days"}, "presence": "append", `), true},
+		{good(`"since": {"param": "s", "format": "weeks"}, "presence": "append", `), false},
+		{good(`"items": {"records": "lines", "url": "{.}"}, `), true},
+		{good(`"items": {"records": "lines", "url": "https://a.example/"}, `), false},
+		{good(`"items": {"records": "lines"}, `), false},
 		{`{"feeds": [{"feed_name": "A"}]}`, false},
 		{`{"feeds": [{"feed_name": "A", "feed_type": "csv", "feed_url": "https://a.example/x"}]}`, false},
 		{`{"feeds": [{"feed_name": "A", "feed_type": "stix", "feed_url": "https://a.example/x"}]}`, true},
@@ -216,7 +232,8 @@ func TestDocs(t *testing.T) {
 		}
 	}
 	for _, typ := range []reflect.Type{reflect.TypeFor[File](), reflect.TypeFor[Definition](), reflect.TypeFor[Mapping](),
-		reflect.TypeFor[ColumnType](), reflect.TypeFor[Auth](), reflect.TypeFor[Guards](), reflect.TypeFor[Filter]()} {
+		reflect.TypeFor[ColumnType](), reflect.TypeFor[Auth](), reflect.TypeFor[Guards](), reflect.TypeFor[Filter](),
+		reflect.TypeFor[Pages](), reflect.TypeFor[Since](), reflect.TypeFor[Items](), reflect.TypeFor[Taxii]()} {
 		for _, key := range keyNames(keysOf(typ)) {
 			if !strings.Contains(text, "`"+key+"`") {
 				t.Errorf("docs/feeds.md does not explain `%s`", key)

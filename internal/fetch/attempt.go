@@ -157,6 +157,14 @@ func (c *Client) receive(ctx context.Context, cancel context.CancelCauseFunc, p 
 		Status: resp.StatusCode, URL: p.show(h.url), ContentType: clean(p.redact(resp.Header.Get("Content-Type"))),
 		ETag: p.keepable(resp.Header.Get("ETag")), LastModified: p.keepable(resp.Header.Get("Last-Modified")),
 	}
+	for _, name := range p.req.Want {
+		if v := resp.Header.Values(name); len(v) > 0 {
+			if res.Header == nil {
+				res.Header = http.Header{}
+			}
+			res.Header[http.CanonicalHeaderKey(name)] = v
+		}
+	}
 	switch resp.StatusCode {
 	case http.StatusOK, http.StatusCreated, http.StatusNonAuthoritativeInfo, http.StatusNoContent:
 	case http.StatusNotModified:

@@ -44,7 +44,8 @@ func secretForms(secrets []string) []string {
 		if strings.TrimSpace(s) == "" {
 			continue
 		}
-		forms = append(forms, s, url.QueryEscape(s), url.PathEscape(s), inQuotes(strconv.Quote(s)), inQuotes(strconv.QuoteToASCII(s)))
+		forms = append(forms, TextForms(s)...)
+		forms = append(forms, inQuotes(strconv.Quote(s)), inQuotes(strconv.QuoteToASCII(s)))
 		if len(s) > 3 {
 			forms = append(forms, strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(s)), "="),
 				strings.TrimRight(base64.URLEncoding.EncodeToString([]byte(s)), "="))
@@ -56,6 +57,20 @@ func secretForms(secrets []string) []string {
 		}
 		return strings.Compare(a, b)
 	})
+	return slices.Compact(forms)
+}
+
+// TextForms lists how a secret may be written in what a server answers: as it
+// is or percent-encoded, and either as JSON escapes it, of which there are several ways.
+func TextForms(secret string) []string {
+	forms := []string{secret, url.QueryEscape(secret), url.PathEscape(secret)}
+	html := strings.NewReplacer("&", `\u0026`, "<", `\u003c`, ">", `\u003e`)
+	for _, f := range forms[:len(forms):len(forms)] {
+		plain := inQuotes(strconv.Quote(f))
+		full := html.Replace(plain)
+		forms = append(forms, plain, full, strings.ReplaceAll(plain, "/", `\/`), strings.ReplaceAll(full, "/", `\/`))
+	}
+	slices.Sort(forms)
 	return slices.Compact(forms)
 }
 

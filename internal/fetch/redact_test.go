@@ -11,7 +11,7 @@ import (
 )
 
 func TestRedact(t *testing.T) {
-	secrets := []string{"s3cr3t-key", "pa ss/w+rd", "", "  ", `qu"ote`}
+	secrets := []string{"s3cr3t-key", "pa ss/w+rd", "", "  ", `qu"ote`, "a/b&c>d"}
 	for in, want := range map[string]string{
 		"":                                "",
 		"nothing here":                    "nothing here",
@@ -21,6 +21,9 @@ func TestRedact(t *testing.T) {
 		"x=pa+ss%2Fw%2Brd&y":              "x=REDACTED&y",
 		"x=PA+SS%2fW%2bRD":                "x=REDACTED",
 		`said "qu\"ote"`:                  `said "REDACTED"`,
+		`{"k": "a/b\u0026c\u003ed"}`:      `{"k": "REDACTED"}`,
+		`{"k": "a\/b\u0026c\u003Ed"}`:     `{"k": "REDACTED"}`,
+		`{"k": "a%2Fb\u0026c%3Ed"}`:       `{"k": "REDACTED"}`,
 		"b64 czNjcjN0LWtleQ==":            "b64 REDACTED==",
 		"https://user:pw@feed.test/x":     "https://REDACTED@feed.test/x",
 		"ftp://tok@h and http://a:b@c/":   "ftp://REDACTED@h and http://REDACTED@c/",

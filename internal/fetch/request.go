@@ -25,6 +25,7 @@ type Request struct {
 	// one's. Empty means that they came from URL itself.
 	ValidatorURL string
 
+	Want          []string       // fields of the answer's header for Result.Header
 	AllowNetworks []netip.Prefix // addresses that may be connected to although they are not public
 	Secrets       []string       // values that never appear in an error, a log line or Result.URL
 }
@@ -36,10 +37,11 @@ type Result struct {
 	URL          string // where the answer came from in the end, redacted
 	ETag         string // as sent; keep it with LastModified and URL for the next Request. Empty if it repeats a secret
 	LastModified string
-	ContentType  string   // as sent, shortened and redacted
-	Bytes        int64    // length of Body
-	SHA256       string   // of Body, lower-case hex
-	Body         *os.File // the body without its Content-Encoding, at offset 0, mode 0600
+	ContentType  string      // as sent, shortened and redacted
+	Header       http.Header // the fields of Request.Want, as sent: they may hold secrets
+	Bytes        int64       // length of Body
+	SHA256       string      // of Body, lower-case hex
+	Body         *os.File    // the body without its Content-Encoding, at offset 0, mode 0600
 }
 
 // Close closes and removes the spooled body. It may be called more than once.

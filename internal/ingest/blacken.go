@@ -6,7 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
-	"net/url"
+	"os"
 	"slices"
 	"strings"
 
@@ -22,45 +22,56 @@ const minSecret = 6
 // the run goes on with the unpacked content, the secret replaced. Size and hash
 // stay those of what was received; the name of the archived bytes holds theirs.
 func (a *attempt) blacken(ctx context.Context, in *input) error {
+	sum := sha256.New()
+	f, err := a.blackened(ctx, in.file, sum)
+	if err != nil || f == in.file {
+		return err
+	}
+	old := input{file: in.file}
+	old.Close()
+	in.file, in.clean = f, hex.EncodeToString(sum.Sum(nil))
+	return nil
+}
+
+// blackened returns a file with the unpacked content of f, its secrets replaced,
+// and writes that into sum; f itself where it holds none, or cannot be unpacked,
+// which the parser will find out.
+func (a *attempt) blackened(ctx context.Context, f *os.File, sum io.Writer) (*os.File, error) {
 	forms := a.forms()
 	if len(forms) == 0 {
-		return nil
+		return f, nil
 	}
-	body, err := fetch.Decode(in.file, a.def.Archive, fetch.Limits{})
+	body, err := fetch.Decode(f, a.def.Archive, fetch.Limits{})
 	if err != nil {
-		return nil // the parser will meet the same error
+		return f, nil
 	}
 	found, err := holds(&ctxReader{ctx, body}, forms)
 	body.Close()
 	if err != nil || !found {
-		return ctx.Err()
+		return f, ctx.Err()
 	}
-	body, err = fetch.Decode(in.file, a.def.Archive, fetch.Limits{})
+	body, err = fetch.Decode(f, a.def.Archive, fetch.Limits{})
 	if err != nil {
-		return fetchFailure(err)
+		return f, fetchFailure(err)
 	}
 	defer body.Close()
 	clean, err := a.temp()
 	if err != nil {
-		return err
+		return f, err
 	}
-	old := input{file: in.file}
-	defer old.Close()
-	in.file = clean
-	sum := sha256.New()
 	if _, err := io.Copy(io.MultiWriter(clean, sum), &blackener{r: &ctxReader{ctx, body}, forms: forms}); err != nil {
-		return &failure{code: "disk", reason: err.Error(), err: err}
+		(&input{file: clean}).Close()
+		return f, &failure{code: "disk", reason: err.Error(), err: err}
 	}
-	in.clean = hex.EncodeToString(sum.Sum(nil))
 	a.run.Reason = "the answer repeated the feed's secret, which was blackened before anything was stored"
-	return nil
+	return clean, nil
 }
 
 // forms lists how the secrets may be written in content, longest first.
 func (a *attempt) forms() [][]byte {
 	var forms [][]byte
 	for _, s := range a.secrets {
-		for _, f := range []string{s, url.QueryEscape(s), url.PathEscape(s)} {
+		for _, f := range fetch.TextForms(s) {
 			if len(s) >= minSecret && !slices.ContainsFunc(forms, func(b []byte) bool { return string(b) == f }) {
 				forms = append(forms, []byte(f))
 			}

@@ -119,12 +119,12 @@ func (a *attempt) approve(ctx context.Context, target intel.Run) (intel.Run, err
 		return a.run, fmt.Errorf("feed %s: the raw bytes of run %s cannot be read: %w", a.def.ID, target.ID, err)
 	}
 	defer in.Close()
-	res, _, err := a.parse(ctx, in.file)
+	res, err := a.parse(ctx, in.file)
 	if err != nil {
 		return a.run, fmt.Errorf("feed %s: run %s cannot be approved, because its content cannot be read: %w", a.def.ID, target.ID, err)
 	}
 	a.run.Reason = fmt.Sprintf("run %s, held back by the guard %q, was approved", target.ID, target.Code)
-	if err := a.commit(ctx, in, res); err != nil || a.run.Status == intel.RunSuperseded {
+	if err := a.commit(ctx, in, res.Result); err != nil || a.run.Status == intel.RunSuperseded {
 		return a.run, err
 	}
 	return a.finish(ctx, nil)

@@ -5,7 +5,9 @@ import (
 
 	"github.com/elasticintel/elasticintel/internal/feed"
 	"github.com/elasticintel/elasticintel/internal/fetch"
+	"github.com/elasticintel/elasticintel/internal/intel"
 	"github.com/elasticintel/elasticintel/internal/parse"
+	"github.com/elasticintel/elasticintel/internal/source"
 )
 
 // The codes of runs that a guard holds back.
@@ -32,8 +34,14 @@ func Check(d *feed.Definition, prevOpen int, res *parse.Result, head []byte) (co
 	if code, reason = sniff(d.Type, res, head); code != "" {
 		return code, reason
 	}
-	if res.Read == 0 && d.Guards.AllowEmpty {
+	if res.Read == 0 && (d.Guards.AllowEmpty || d.Delta()) {
 		return "", ""
+	}
+	if d.Delta() { // what is new says nothing of how much there is
+		if code, reason = checkUsable(d, prevOpen, res); code == "" {
+			code, reason = checkRejects(d, prevOpen, res)
+		}
+		return code, reason
 	}
 	for _, guard := range []func(*feed.Definition, int, *parse.Result) (string, string){
 		checkUsable, checkRejects, checkExpected, checkShrink, checkGrowth,
@@ -50,7 +58,7 @@ func checkUsable(d *feed.Definition, _ int, res *parse.Result) (string, string) 
 	switch {
 	case res.Read == 0:
 		return CodeEmpty, "the list is empty: it has no records"
-	case res.Accepted > 0 || d.Guards.AllowEmpty && res.Rejected == 0:
+	case res.Accepted > 0 || (d.Guards.AllowEmpty || d.Delta()) && res.Rejected == 0:
 		return "", ""
 	case res.Rejected == 0:
 		return CodeEmpty, fmt.Sprintf("the list has nothing to list: all %d records are suppressed by rule", res.Read)
@@ -119,17 +127,31 @@ func percent(share float64) string { return fmt.Sprintf("%.3g %%", share*100) }
 // Judge is Check for a result that may have come with an error of the parser:
 // content that broke off, or is of another format than the definition says, is
 // held back whatever was read until then.
-func Judge(d *feed.Definition, prevOpen int, res *parse.Result, head []byte, perr error) (code, reason string) {
+//
+// A page of a feed that could not be read is missing, so where absence counts as
+// de-listed the whole is held back; other documents of a pull stand for themselves.
+func Judge(d *feed.Definition, prevOpen int, res source.Parsed, perr error) (code, reason string) {
 	if perr == nil {
-		return Check(d, prevOpen, res, head)
+		code, reason = Check(d, prevOpen, res.Result, res.Head)
+		if code == "" && len(res.Bad) > 0 && d.Pages != nil && !d.Partial() {
+			return CodeFormat, fmt.Sprintf("%d of %d pages could not be read: %s", len(res.Bad), res.Parts, clip(res.Bad[0], 200))
+		}
+		return code, reason
 	}
 	if f := fetchFailure(perr); f != nil {
 		return CodeBinary, f.reason
 	}
-	if code, reason = sniff(d.Type, res, head); code != "" {
+	if code, reason = sniff(d.Type, res.Result, res.Head); code != "" {
 		return code, reason
 	}
 	return CodeFormat, perr.Error()
+}
+
+// NoList says why one document of several, which starts with head, is none of the
+// feed's: it is a web page or binary data. "" where it may be one.
+func NoList(format string, head []byte) string {
+	_, reason := sniff(format, &parse.Result{Counts: intel.Counts{Accepted: 1}}, head)
+	return reason
 }
 
 // before is how many listings the feed's last good content had. Runs of

@@ -55,6 +55,8 @@ type Config struct {
 	KeepHistory time.Duration
 	TempDir     string    // for spooled input; default os.TempDir()
 	Rand        io.Reader // for run ids; default crypto/rand
+	// Sleep waits between the requests of one pull, where a provider wants that; default a timer.
+	Sleep func(ctx context.Context, d time.Duration) error
 }
 
 // Runner runs feeds and keeps their ledger. It is safe for concurrent use, and

@@ -9,16 +9,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/elasticintel/elasticintel/internal/corpus"
 	"github.com/elasticintel/elasticintel/internal/fetch"
 	"github.com/elasticintel/elasticintel/internal/intel"
 	"github.com/elasticintel/elasticintel/internal/parse"
+	"github.com/elasticintel/elasticintel/internal/source"
 )
-
-// headSize is how much of the unpacked content Check sees.
-const headSize = 4096
 
 // input is what a run starts from: the bytes in a file of ours.
 type input struct {
@@ -30,6 +27,8 @@ type input struct {
 	fetched     bool // with validators that may be empty
 
 	etag, lastModified, url string
+
+	pulled *source.Answer // of several requests
 }
 
 // Close removes the file.
@@ -42,11 +41,18 @@ func (in *input) Close() {
 	in.file = nil
 }
 
-// validators puts into h what the next conditional request needs. Input that was
-// not fetched leaves what is there: h is new, or holds those of the same bytes.
-func (in *input) validators(h *corpus.Head) {
+// validators puts into h what the next request needs, prev being the head so far.
+// Input that was not fetched leaves the conditional request alone: h is new, or holds
+// those of the same bytes. It does not change from where on to ask either.
+func (in *input) validators(h, prev *corpus.Head) {
 	if in.fetched {
 		h.ETag, h.LastModified, h.ValidatorURL = in.etag, in.lastModified, in.url
+	}
+	switch {
+	case in.pulled != nil:
+		h.Since, h.SinceOf = in.pulled.State.Since, in.pulled.State.Of
+	case prev != nil && prev.ParseHash == h.ParseHash:
+		h.Since, h.SinceOf = prev.Since, prev.SinceOf
 	}
 }
 
@@ -72,11 +78,11 @@ func (a *attempt) fetch(ctx context.Context) (*input, error) {
 	if a.cfg.Fetch == nil {
 		return nil, &failure{code: "fetch", reason: "this process downloads nothing; give a file"}
 	}
-	url, header := a.def.Endpoint(secret)
-	if _, encoded, ok := strings.Cut(header.Get("Authorization"), " "); ok && secret != "" {
-		a.secrets = append(a.secrets, encoded) // basic hides the secret in base64
+	if a.def.Several() {
+		return a.fetchSeveral(ctx, secret)
 	}
-	req := fetch.Request{URL: url, Method: a.def.Method, Header: header, Body: []byte(a.def.Body),
+	url, header := a.def.Endpoint(secret)
+	req := fetch.Request{URL: url, Method: a.def.Method, Header: header, Body: a.def.Payload(secret),
 		AllowNetworks: a.def.Allowed(), Secrets: a.secrets}
 	if a.comparable() {
 		req.ETag, req.LastModified, req.ValidatorURL = a.head.ETag, a.head.LastModified, a.head.ValidatorURL
@@ -114,7 +120,7 @@ func (a *attempt) secret() (string, error) {
 	if !ok || value == "" {
 		return "", &failure{code: "key", reason: fmt.Sprintf("the secret %s is not set; set it with `elasticintel feeds enable %s --secret %s=-`", name, a.def.ID, name)}
 	}
-	a.secrets = append(a.secrets, value)
+	a.secrets = append(a.secrets, a.def.Forms(value)...)
 	return value, nil
 }
 
@@ -165,25 +171,20 @@ func (r *Runner) temp() (*os.File, error) {
 }
 
 // parse unpacks and parses the file. The result is never nil: with an error it
-// holds what was read until then. head is the start of the unpacked content.
-func (a *attempt) parse(ctx context.Context, f *os.File) (res *parse.Result, head []byte, err error) {
+// holds what was read until then.
+func (a *attempt) parse(ctx context.Context, f *os.File) (source.Parsed, error) {
 	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
-		return &parse.Result{}, nil, err
+		return source.Parsed{Result: &parse.Result{}}, err
 	}
-	body, err := fetch.Decode(f, a.def.Archive, fetch.Limits{})
-	if err != nil {
-		return &parse.Result{}, nil, err
-	}
-	defer body.Close()
 	a.progress("parse", 0, size)
-	p := &peeker{r: &ctxReader{ctx, body}, step: func(n int64) { a.progress("parse", n, max(n, size)) }}
-	res, err = parse.Collect(ctx, p, a.def.Spec(), parse.Options{MaxRejects: maxRejects})
-	if res == nil {
-		res = &parse.Result{}
-	}
+	res, err := source.Parse(ctx, f, a.def, source.ParseOptions{
+		MaxRejects: maxRejects,
+		Step:       func(n int64) { a.progress("parse", n, max(n, size)) },
+		Refuse:     func(head []byte) string { return NoList(a.def.Type, head) },
+	})
 	a.run.Counts, a.run.Rejects = res.Counts, a.redactRejects(res.Rejects)
-	return res, p.head, err
+	return res, err
 }
 
 // maxRejects is how many rejects a ledger row shows.
@@ -194,27 +195,6 @@ func (a *attempt) redactRejects(list []intel.Reject) []intel.Reject {
 		list[i].Value, list[i].Reason = a.blot(list[i].Value), a.blot(list[i].Reason)
 	}
 	return list
-}
-
-// peeker keeps the start of what is read through it and tells how far it is.
-type peeker struct {
-	r    io.Reader
-	head []byte
-	n    int64
-	told int64
-	step func(n int64)
-}
-
-func (p *peeker) Read(b []byte) (int, error) {
-	n, err := p.r.Read(b)
-	if room := headSize - len(p.head); room > 0 {
-		p.head = append(p.head, b[:min(n, room)]...)
-	}
-	if p.n += int64(n); p.n-p.told >= 1<<20 {
-		p.told = p.n
-		p.step(p.n)
-	}
-	return n, err
 }
 
 // ctxReader ends reading when its context ends.

@@ -35,8 +35,9 @@ type lab struct {
 	secrets map[string]string
 	keep    time.Duration
 	log     bytes.Buffer
-	logger  *slog.Logger // into log; one for all runners, since it locks
-	clock   atomic.Int64 // Unix milliseconds
+	logger  *slog.Logger    // into log; one for all runners, since it locks
+	clock   atomic.Int64    // Unix milliseconds
+	pauses  []time.Duration // between the requests of pulls
 }
 
 // day0 is when every lab starts.
@@ -83,7 +84,11 @@ func (l *lab) newRunner(store blob.Store, c *corpus.Corpus) *ingest.Runner {
 	return ingest.New(ingest.Config{
 		Store: store, Corpus: c, Fetch: client, Now: l.now, Log: logger, KeepRaw: l.keep,
 		TempDir: filepath.Join(l.t.TempDir(), "tmp"),
-		Secret:  func(name string) (string, bool) { s, ok := l.secrets[name]; return s, ok },
+		Sleep: func(ctx context.Context, d time.Duration) error {
+			l.pauses = append(l.pauses, d)
+			return ctx.Err()
+		},
+		Secret: func(name string) (string, bool) { s, ok := l.secrets[name]; return s, ok },
 	})
 }
 

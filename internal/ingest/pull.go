@@ -26,24 +26,35 @@ func (a *attempt) pull(ctx context.Context) error {
 	a.progress("fetch", in.bytes, in.bytes)
 	switch {
 	case in.notModified:
-		return a.untilCommitted(func() error { return a.unchanged(ctx, in, "the publisher says that nothing has changed (304)") })
+		return a.same(ctx, in, "the publisher says that nothing has changed (304)")
 	case a.sameContent(in):
-		return a.untilCommitted(func() error { return a.unchanged(ctx, in, "the same bytes as in the last good run") })
+		return a.same(ctx, in, "the same bytes as in the last good run")
 	case a.st.Quarantined == "" && a.st.QuarantinedSHA == in.sha256:
 		return a.ignored(ctx)
 	}
 	if err := a.archive(ctx, in); err != nil {
 		return err
 	}
-	res, head, perr := a.parse(ctx, in.file)
+	res, perr := a.parse(ctx, in.file)
 	if err := a.hardError(ctx, perr); err != nil {
 		return err
 	}
-	if code, reason := Judge(a.def, a.before(), res, head, perr); code != "" {
+	code, reason := Judge(a.def, a.before(), res, perr)
+	switch {
+	case code != "":
 		a.quarantine(in, code, reason)
 		return nil
+	case a.def.Delta() && res.Read == 0 && a.comparable():
+		return a.same(ctx, in, "nothing is new since the last good run")
+	case len(res.Bad) > 0:
+		a.run.Reason = join(a.run.Reason, a.redact(fmt.Sprintf("%d of %d answers could not be read: %s", len(res.Bad), res.Parts, clip(res.Bad[0], 200))))
 	}
-	return a.commit(ctx, in, res)
+	return a.commit(ctx, in, res.Result)
+}
+
+// same is a run that brought nothing new.
+func (a *attempt) same(ctx context.Context, in *input, why string) error {
+	return a.untilCommitted(func() error { return a.unchanged(ctx, in, why) })
 }
 
 // current is the head whose content a run is compared with: starter data does
@@ -67,12 +78,14 @@ func (a *attempt) sameContent(in *input) bool {
 	return a.comparable() && a.head.SHA256 == in.sha256
 }
 
-// unchanged moves the feed's last good time and writes nothing else. The counts
-// are those of the same bytes' last parse.
+// unchanged moves the feed's last good time and from where on to ask, and writes
+// nothing else. The counts of the same bytes are those of their last parse.
 func (a *attempt) unchanged(ctx context.Context, in *input, why string) error {
 	prev := a.head.Run
-	a.run.Status, a.run.Reason = intel.RunUnchanged, why
-	a.run.Counts, a.run.SHA256, a.run.Raw = prev.Counts, a.head.SHA256, prev.Raw
+	a.run.Status, a.run.Reason = intel.RunUnchanged, join(a.run.Reason, why)
+	if in.notModified || in.sha256 == a.head.SHA256 {
+		a.run.Counts, a.run.SHA256, a.run.Raw = prev.Counts, a.head.SHA256, prev.Raw
+	}
 	a.run.Change = intel.Change{Open: a.head.Open()}
 	next := *a.head
 	if a.run.Started.After(next.LastGood) { // else the clock was set back
@@ -175,7 +188,7 @@ func (a *attempt) swap(ctx context.Context, in *input, next *corpus.Head) error 
 		next.Version = a.head.Version + 1
 	}
 	next.SHA256, next.ParseHash = a.run.SHA256, a.def.ParseHash()
-	in.validators(next)
+	in.validators(next, a.current())
 	a.run.Finished = a.clock()
 	next.Run = a.run
 	_, err := a.cfg.Corpus.Commit(ctx, next, a.etag)

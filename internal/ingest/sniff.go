@@ -89,7 +89,7 @@ func isMarkup(text []byte) bool {
 }
 
 // jsonFormats are the formats whose content may be one JSON object. Read-only.
-var jsonFormats = []string{"json", "ndjson", "stix", "misp", "misp-warninglist", "otx"}
+var jsonFormats = []string{"json", "ndjson", "stix", "taxii", "misp", "misp-warninglist", "otx"}
 
 // errorKeys are what error messages in JSON are made of: RFC 9457 and what
 // publishers of feeds send. Read-only.

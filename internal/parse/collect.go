@@ -32,6 +32,8 @@ type collector struct {
 	more     map[int]*additions // entry → what its duplicates add
 	excepted []intel.Indicator  // not to be listed
 	took     []int              // entries of the record at hand, for formats that ask
+	inPart   *Part              // the part at hand, nil where the feed is one document
+	shared   *stix              // what a format remembers from part to part
 }
 
 // offer is one indicator that a record offers; column is its column, or -1 where
@@ -166,6 +168,9 @@ func (c *collector) gather(r *record, column int) {
 		return
 	}
 	c.ctx.reset()
+	if c.inPart != nil {
+		c.ctx.add(intel.FieldReference, c.inPart.Reference)
+	}
 	for i := range r.cols {
 		col, values := &c.columns[i], r.cols[i]
 		switch {
@@ -245,6 +250,9 @@ func (c *collector) added(pos int) int {
 
 // finish puts the additions into their entries and hands over the result.
 func (c *collector) finish() *Result {
+	if c.shared != nil {
+		c.shared.connect()
+	}
 	for pos, a := range c.more {
 		e, pairs := c.list.at(pos), a.pairs
 		for _, f := range e.Fields {
@@ -273,6 +281,9 @@ func (c *collector) reject(line int, value, reason string) {
 	keep := len(c.res.Rejects) < c.options.MaxRejects
 	if !keep && c.options.OnReject == nil {
 		return
+	}
+	if c.inPart != nil {
+		reason = c.inPart.Name + ": " + reason
 	}
 	r := intel.Reject{Line: line, Value: strings.Clone(shorten(value)), Reason: reason}
 	if keep {

@@ -43,6 +43,7 @@ var formats = []format{
 	{name: "dshield", read: readDShield, lines: true, kinds: intel.Networks},
 	{name: "rules", read: readRules, lines: true, kinds: intel.Networks | domains | 1<<intel.URL},
 	{name: "stix", read: readSTIX, kinds: intel.AnyKind},
+	{name: "taxii", read: readSTIX, kinds: intel.AnyKind}, // what a server's pages hold
 	{name: "misp", read: readMISP, kinds: intel.AnyKind},
 	{name: "misp-warninglist", read: readWarningList, kinds: intel.AnyKind},
 	{name: "rss", read: readRSS, kinds: intel.AnyKind},

@@ -24,6 +24,8 @@ type jsonStream struct {
 	head  string // then its beginning
 	steps []step
 	to    recordSink
+
+	lenient bool // what the steps do not lead to is nothing, and no error
 }
 
 // recordSink takes what the stream finds, in order.
@@ -95,7 +97,7 @@ func (s *jsonStream) walk(n int, key string) error {
 		found = true
 		return s.walk(n+1, key)
 	})
-	if err == nil && !found && s.fixed(n) {
+	if err == nil && !found && !s.lenient && s.fixed(n) {
 		return s.bad("records %s: the document has no %s", pathString(s.steps), pathString(s.steps[:n+1]))
 	}
 	return err
@@ -124,7 +126,7 @@ func (s *jsonStream) mismatch(n int, c byte) error {
 	switch {
 	case kind == "":
 		return s.bad("no JSON: %q, where a value belongs", c)
-	case c != 'n' && s.fixed(n):
+	case c != 'n' && !s.lenient && s.fixed(n):
 		return s.bad("records %s: %s", pathString(s.steps), reason)
 	}
 	text, err := s.capture()

@@ -48,8 +48,11 @@ type stixSaying struct {
 }
 
 func readSTIX(ctx context.Context, r io.Reader, c *collector) error {
+	if c.shared != nil { // a further page: what it refers to may be on an earlier one
+		return c.documents(ctx, r, c.shared.document)
+	}
 	x := &stix{c: c, seed: maphash.MakeSeed(), places: map[uint64][]int32{}, names: map[uint64][]pair{}}
-	defer x.connect()
+	c.shared = x // finish connects
 	for id, label := range stixTLP {
 		x.names[x.id("marking-definition--"+id)] = []pair{{intel.FieldTLP, label}}
 	}

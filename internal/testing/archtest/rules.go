@@ -21,6 +21,9 @@ var allowed = map[string][]string{
 	"internal/feed":  {"internal/intel", "internal/parse"},
 	"internal/auth":  {"internal/intel", "internal/blob"},
 
+	// Pulls of more than one request.
+	"internal/source": {"internal/intel", "internal/feed", "internal/fetch", "internal/parse"},
+
 	// Engines never import each other, nor who asks them.
 	"internal/corpus":     {"internal/intel", "internal/blob", "internal/query", "internal/terms"},
 	"internal/opensearch": {"internal/intel", "internal/blob", "internal/query"},
@@ -28,7 +31,7 @@ var allowed = map[string][]string{
 	// What the product does.
 	"internal/lookup":            {"internal/intel", "internal/score", "internal/query"},
 	"internal/lookup/lookuptest": {"internal/intel", "internal/lookup", "internal/query"},
-	"internal/ingest":            {"internal/intel", "internal/blob", "internal/corpus", "internal/feed", "internal/fetch", "internal/parse"},
+	"internal/ingest":            {"internal/intel", "internal/blob", "internal/corpus", "internal/feed", "internal/fetch", "internal/parse", "internal/source"},
 	"internal/schedule":          {"internal/intel", "internal/feed"},
 	"internal/enrich":            {"internal/intel", "internal/blob", "internal/fetch"},
 	"internal/export":            {"internal/intel", "internal/lookup", "internal/query"},
@@ -52,7 +55,7 @@ var allowed = map[string][]string{
 	"internal/deploy":    {"internal/config"},
 	"internal/cli": {".", "internal/intel", "internal/app", "internal/auth", "internal/aws", "internal/blob", "internal/config", "internal/corpus",
 		"internal/deploy", "internal/enrich", "internal/export", "internal/feed", "internal/fetch", "internal/ingest", "internal/local", "internal/lookup",
-		"internal/near", "internal/opensearch", "internal/parse", "internal/query", "internal/score"},
+		"internal/near", "internal/opensearch", "internal/parse", "internal/query", "internal/score", "internal/source"},
 	"cmd/elasticintel": {"internal/cli"},
 	"cmd/lambda":       {"internal/app", "internal/aws", "internal/awslambda", "internal/config"},
 }

@@ -37,6 +37,7 @@ type Server struct {
 	wrap   func(net.Listener) net.Listener
 	docs   map[string]*doc
 	mounts []mount
+	asked  map[string]http.HandlerFunc // answers made on demand, by path
 	faults map[string]*failing
 	log    []Request
 	hits   map[string]int // requests that arrived, answered or not
@@ -69,7 +70,7 @@ type Request struct {
 
 // New makes a server that does not listen yet; see Serve, and Start for most tests.
 func New() *Server {
-	s := &Server{docs: map[string]*doc{}, faults: map[string]*failing{}, hits: map[string]int{}, hit: make(chan struct{}), done: make(chan struct{}), scheme: "http"}
+	s := &Server{docs: map[string]*doc{}, asked: map[string]http.HandlerFunc{}, faults: map[string]*failing{}, hits: map[string]int{}, hit: make(chan struct{}), done: make(chan struct{}), scheme: "http"}
 	s.http.Handler = s
 	s.http.ErrorLog = discardLog()
 	return s
@@ -177,6 +178,14 @@ func (s *Server) set(path string, body []byte, header http.Header) {
 func etagOf(body []byte) string {
 	sum := sha256.Sum256(body)
 	return `"` + hex.EncodeToString(sum[:8]) + `"`
+}
+
+// Handle makes answer reply to the requests for path, as an interface with
+// parameters does. Faults and the log hold for it, too.
+func (s *Server) Handle(path string, answer http.HandlerFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked[path] = answer
 }
 
 // Redirect makes path answer with a redirect of that status to a location.
@@ -297,6 +306,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Method: r.Method, Path: r.URL.Path, Query: r.URL.Query(), Header: r.Header.Clone(),
 		Host: r.Host, Body: string(body), Fault: fault, At: time.Now(),
 	}}
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	defer func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -310,6 +320,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	made := s.asked[r.URL.Path]
+	s.mu.Unlock()
+	if made != nil {
+		made(w, r)
+		return
+	}
 	d, mounts := s.find(r.URL.Path)
 	if d == nil {
 		for _, m := range mounts {
