@@ -52,6 +52,7 @@ type Config struct {
 type Limits struct {
 	MaxBody int64         // bytes of a bulk body: default 256 MiB, some millions of values
 	Bulk    int           // bulk requests and streamed searches worked on at a time, more wait: default 32
+	Pages   int           // pages of searches and facets worked on at a time, more wait: default 16
 	TempDir string        // where the values of a large body wait for their answers: default os.TempDir()
 	Search  time.Duration // how long a page of a search may take, then it is partial: default 2 s
 }
@@ -62,6 +63,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.Bulk <= 0 {
 		l.Bulk = 32
+	}
+	if l.Pages <= 0 {
+		l.Pages = 16
 	}
 	if l.Search <= 0 {
 		l.Search = 2 * time.Second
@@ -79,6 +83,7 @@ type api struct {
 	hosts   map[string]bool
 	host    atomic.Pointer[string] // the last Host header that was ours: the next is nearly always the same
 	bulk    chan struct{}          // one token a bulk request
+	pages   chan struct{}          // one token a page of a search
 	metrics *meter
 	mem     memories
 	fixed   []header // of every answer
@@ -105,7 +110,7 @@ func newAPI(c Config) *api {
 	for _, h := range c.Hosts {
 		a.hosts[strings.ToLower(h)] = true
 	}
-	a.bulk = make(chan struct{}, c.Limits.Bulk)
+	a.bulk, a.pages = make(chan struct{}, c.Limits.Bulk), make(chan struct{}, c.Limits.Pages)
 	a.metrics = newMeter(c.Version, a.routes)
 	var b [4]byte
 	rand.Read(b[:])

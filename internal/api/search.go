@@ -53,8 +53,8 @@ func (a *api) facets(c *call) error {
 	if o.FacetLimit, err = c.facetLimit("limit"); err != nil {
 		return err
 	}
-	o.Limit, o.Budget = -1, a.Limits.Search
-	found, err := a.Lookup.Search(c.r.Context(), c.query.Get("q"), o, dropListing)
+	o.Limit = -1
+	found, err := a.brief(c, c.query.Get("q"), o, dropListing)
 	if err != nil {
 		return searchFault(err, "by", 0)
 	}
@@ -84,7 +84,7 @@ func (a *api) legacyTextSummary(c *call) error {
 		return err
 	}
 	o.Limit, o.Facets, o.FacetLimit = -1, []string{string(query.FieldFeed)}, lookup.MaxFacetLimit
-	found, err := a.Lookup.Search(c.r.Context(), lookup.Phrase(c.value)+" listed:true", o, dropListing)
+	found, err := a.brief(c, lookup.Phrase(c.value)+" listed:true", o, dropListing)
 	if err != nil {
 		return searchFault(err, "", 1)
 	}
@@ -180,8 +180,7 @@ func (a *api) pageSearch(c *call, text string, o lookup.SearchOptions) error {
 	m := a.mem.get()
 	defer a.mem.put(m)
 	rows := rows{media: c.accept, buf: m.buf}
-	o.Budget = a.Limits.Search
-	found, err := a.Lookup.Search(c.r.Context(), text, o, rows.add)
+	found, err := a.brief(c, text, o, rows.add)
 	m.buf = rows.buf
 	if err != nil {
 		return err
@@ -189,6 +188,19 @@ func (a *api) pageSearch(c *call, text string, o lookup.SearchOptions) error {
 	a.metrics.searched(map[bool]int{true: searchCount, false: searchPage}[o.Limit < 0], &found)
 	c.sendResults(&found, &rows)
 	return nil
+}
+
+// brief is a search within the time of a page. No more of them run at a time than
+// Limits.Pages: what waits costs nothing, and what runs gets on.
+func (a *api) brief(c *call, text string, o lookup.SearchOptions, emit func(*intel.Listing) error) (lookup.Found, error) {
+	select {
+	case a.pages <- struct{}{}:
+		defer func() { <-a.pages }()
+	case <-c.r.Context().Done():
+		return lookup.Found{}, c.r.Context().Err()
+	}
+	o.Budget = a.Limits.Search
+	return a.Lookup.Search(c.r.Context(), text, o, emit)
 }
 
 // sendResults sends a whole answer.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -345,6 +346,39 @@ func TestLegacyText(t *testing.T) {
 	} {
 		if a := f.get(path); a.status != 200 || strings.TrimSpace(a.body) != want {
 			t.Errorf("%s: got %d %s, want %s", path, a.status, a.body, want)
+		}
+	}
+}
+
+// Only so many searches run at a time. Where all places are taken, one waits
+// before it asks the engine, and whoever gives up leaves the queue.
+func TestSearch_atATime(t *testing.T) {
+	e := &cutEngine{Engine: world(t)}
+	var conf Config
+	newFixture(t, func(c *Config) { conf = *c })
+	conf.Lookup, conf.Limits.Pages = lookup.New(e, clock), 2
+	a := newAPI(conf)
+	paths := []string{searchPath("q", "*"), "/api/v1/facets?q=*&by=feed", "/iocs/search/string/x", "/iocs/search/string/x/summary", searchPath("q", "*", "count", "only")}
+	ask := func(ctx context.Context, path string) {
+		req := httptest.NewRequestWithContext(ctx, "GET", "http://localhost"+path, nil)
+		req.RemoteAddr = "127.0.0.1:9"
+		defer func() { _ = recover() }() // http.ErrAbortHandler where the client is gone
+		a.ServeHTTP(httptest.NewRecorder(), req)
+	}
+	a.pages <- struct{}{}
+	a.pages <- struct{}{}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, path := range paths {
+		if ask(gone, path); e.asked.Query != nil {
+			t.Errorf("%s: a third search runs", path)
+		}
+	}
+	<-a.pages
+	for _, path := range paths {
+		e.asked = query.Search{}
+		if ask(t.Context(), path); e.asked.Query == nil || e.asked.Budget != 2*time.Second || len(a.pages) != 1 {
+			t.Errorf("%s: asked %+v, %d places taken", path, e.asked, len(a.pages))
 		}
 	}
 }
