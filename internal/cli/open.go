@@ -85,8 +85,20 @@ func (p *program) newRunner(f *local.Folder, secrets *local.Secrets) *ingest.Run
 	tmp := filepath.Join(f.Root, ".tmp")
 	return ingest.New(ingest.Config{
 		Store: f.Store, Corpus: f.Corpus, Fetch: p.newFetcher(tmp), Secret: secrets.Get, Now: p.now, Log: p.log,
-		KeepRaw: time.Duration(p.cfg.KeepRaw), KeepHistory: time.Duration(p.cfg.KeepHist), TempDir: tmp,
+		KeepRaw: time.Duration(p.cfg.KeepRaw), KeepHistory: time.Duration(p.cfg.KeepHist), KeepHistoryOf: p.keepHistoryOf, TempDir: tmp,
 	})
+}
+
+// keepHistoryOf is how long a feed's definition says that its history is kept; 0
+// where it says nothing.
+func (p *program) keepHistoryOf(id string) time.Duration {
+	if p.catalogue == nil {
+		return 0
+	}
+	if d := p.catalogue.Current().Get(id); d != nil {
+		return time.Duration(d.KeepHistory)
+	}
+	return 0
 }
 
 func (p *program) newFetcher(tmp string) *fetch.Client {

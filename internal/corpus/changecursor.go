@@ -33,8 +33,17 @@ func (t *feedTold) safe() int64 { return max(t.told, t.met) }
 
 // ruleHash identifies the rule by which a feed's absent listings end by
 // themselves. Another rule ends others, in the past as well, which nothing tells.
+// Kinds count where they differ from the rest, so that a kind that a later program
+// adds does not change the rule.
 func ruleHash(i *intel.FeedInfo) uint16 {
-	return uint16(xxhash.Sum64(binary.BigEndian.AppendUint64(nil, uint64(ttlOf(i)))))
+	rest := ttlOf(i, intel.KindNone)
+	b := binary.BigEndian.AppendUint64(nil, uint64(rest))
+	for _, k := range slices.Sorted(maps.Keys(i.KindTTL)) {
+		if ttl := ttlOf(i, k); ttl != rest {
+			b = binary.BigEndian.AppendUint64(append(b, byte(k)), uint64(ttl))
+		}
+	}
+	return uint16(xxhash.Sum64(b))
 }
 
 // spotTold is the last event of a page: what comes before it in the order of

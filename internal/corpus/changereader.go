@@ -129,15 +129,14 @@ func (r *changeReader) start(told int64, at *spotTold) error {
 // ended says whether an open listing has ended by itself at now, and when: its
 // time to live has passed.
 func (f *feedState) ended(s *segment, r *record, now int64) (ms int64, ended bool, err error) {
-	ttl := ttlOf(&f.head.Info)
-	if ttl == 0 || r.flags&flagOpen == 0 || r.flags&flagGone == 0 {
+	if r.flags&flagOpen == 0 || r.flags&flagGone == 0 || ttlOf(&f.head.Info, r.kind) == 0 {
 		return 0, false, nil
 	}
 	h, _, ok := r.history(nil)
 	if !ok {
 		return 0, false, s.bad(r.off)
 	}
-	ms = h.closes(ttl)
+	ms = h.closes(&f.head.Info, r.kind)
 	return ms, ms <= now, nil
 }
 
@@ -157,7 +156,7 @@ func (t *teller) readers(f *feedState) ([]*changeReader, error) {
 		}
 		return err
 	}
-	from, at := t.sweptUntil(f, told)
+	until, at := t.sweptUntil(f, told)
 	for i, s := range f.segs {
 		dead := f.dead[i]
 		r := &changeReader{feed: f, now: t.now, segment: s, batches: s.batches(), dead: dead}
@@ -172,7 +171,7 @@ func (t *teller) readers(f *feedState) ([]*changeReader, error) {
 			err = add(r)
 		}
 		if err == nil {
-			swept.list, err = t.sweep(swept.list, f, s, dead, from)
+			swept.list, err = t.sweep(swept.list, f, s, dead, until)
 		}
 		if err != nil {
 			return nil, err
@@ -182,12 +181,34 @@ func (t *teller) readers(f *feedState) ([]*changeReader, error) {
 	return out, add(swept)
 }
 
+// sweptTold says what was told of a feed's listings that ended by themselves:
+// what had ended up to swept. But what a later run leaves out was there in the last
+// good run, which is not before told, and ends a time to live later: that is not
+// told yet, wherever the clock stood when that was swept.
+type sweptTold struct{ swept, told int64 }
+
+// behind is when something with this time to live must have ended, at the
+// earliest, for not having been told.
+func (s sweptTold) behind(ttl int64) int64 {
+	if s.told == never {
+		return never
+	}
+	return min(s.swept, s.told+ttl-1)
+}
+
+// goneBehind is after when it must have been there for the last time, where
+// longest is the longest time to live.
+func (s sweptTold) goneBehind(longest int64) int64 {
+	if s.told == never {
+		return never
+	}
+	return min(s.swept-longest, s.told-1)
+}
+
 // sweptUntil returns up to when it was told what ended by itself, and the place
-// where a page ended where that was in this feed. What a later run leaves out
-// was there in the last good run, which is not before told, and ends a time to
-// live later: that is not told yet.
-func (t *teller) sweptUntil(f *feedState, told int64) (ms int64, at *spotTold) {
-	ms = t.since.swept
+// where a page ended where that was in this feed.
+func (t *teller) sweptUntil(f *feedState, told int64) (until sweptTold, at *spotTold) {
+	ms := t.since.swept
 	if p := t.since.at; p != nil {
 		switch id := feedHash(f.head.Feed); {
 		case id == p.feed:
@@ -196,10 +217,7 @@ func (t *teller) sweptUntil(f *feedState, told int64) (ms int64, at *spotTold) {
 			ms = max(ms, p.ms)
 		}
 	}
-	if told == never {
-		return never, at
-	}
-	return min(ms, told+ttlOf(&f.head.Info)-1), at
+	return sweptTold{ms, told}, at
 }
 
 // before says whether a feed stands before the one with a hash.
@@ -252,23 +270,21 @@ func (t *teller) scan(f *feedState, s *segment, dead *roaring.Bitmap, told int64
 	return out, err
 }
 
-// sweep adds the listings that ended by themselves behind a time.
-func (t *teller) sweep(out []change, f *feedState, s *segment, dead *roaring.Bitmap, behind int64) ([]change, error) {
-	ttl, from := ttlOf(&f.head.Info), behind
-	if ttl == 0 {
+// sweep adds the listings that ended by themselves and were not told.
+func (t *teller) sweep(out []change, f *feedState, s *segment, dead *roaring.Bitmap, until sweptTold) ([]change, error) {
+	shortest, longest := ttlBounds(&f.head.Info)
+	if longest == 0 {
 		return out, nil
 	}
 	look := func(r *record) error {
 		ms, ended, err := f.ended(s, r, t.now)
-		if ended && ms > behind {
+		if ended && ms > until.behind(ttlOf(&f.head.Info, r.kind)) {
 			out = append(out, change{ms, s, uint32(r.off / 4), r.kind, r.value})
 		}
 		return err
 	}
-	if from != never {
-		from -= ttl
-	}
-	return out, t.absent(s, dead, from, t.now-ttl, look)
+	err := t.absent(s, dead, until.goneBehind(longest), t.now-shortest, look)
+	return out, err
 }
 
 // absent calls f for the records that are not dead and were last there after

@@ -80,6 +80,9 @@ func TestChanges_consumersEndWithWhatIsOpen(t *testing.T) {
 			if i > 0 && r.IntN(3) > 0 {
 				f.TTL = intel.Duration(time.Duration(1+r.IntN(72)) * time.Hour)
 			}
+			if i > 0 && r.IntN(2) > 0 {
+				f.KindTTL = map[intel.Kind]intel.Duration{intel.IPv4: intel.Duration(time.Duration(r.IntN(30)) * time.Hour), intel.Domain: intel.Duration(time.Duration(r.IntN(200)) * time.Hour)}
+			}
 			if i == 4 {
 				f.Snapshot = "2026-02-01"
 			}

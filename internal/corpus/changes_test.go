@@ -2,6 +2,7 @@ package corpus
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
@@ -343,9 +345,72 @@ func TestChanges_otherTimeToLive(t *testing.T) {
 	mustRun(t, c, info, now, one)
 	next := wantTold(t, c, "", "1 listed r one.example", "2 updated r two.example")
 	now = day(9)
+	other := info
+	other.KindTTL = map[intel.Kind]intel.Duration{intel.Domain: intel.Duration(5 * 24 * time.Hour)}
+	mustRun(t, c, other, now, one)
+	if _, _, err := c.Changes(t.Context(), next, 0, func(*intel.Event) error { return nil }); !errors.Is(err, intel.ErrCursor) || !strings.Contains(err.Error(), "time to live") {
+		t.Errorf("another one for the kind: got %v", err)
+	}
 	info.TTL = intel.Duration(5 * 24 * time.Hour)
 	mustRun(t, c, info, now, one)
 	if _, _, err := c.Changes(t.Context(), next, 0, func(*intel.Event) error { return nil }); !errors.Is(err, intel.ErrCursor) || !strings.Contains(err.Error(), "time to live") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// What ends by itself at a time of its kind is told once, page by page as well:
+// that another kind lives shorter is no reason to tell it again.
+func TestChanges_timesToLiveByKind(t *testing.T) {
+	now := day(1)
+	c := openCorpus(t, newMemStore(t), Options{Now: func() time.Time { return now }})
+	info := feedInfo("r", intel.Rolling)
+	info.KindTTL = map[intel.Kind]intel.Duration{intel.IPv4: intel.Duration(30 * time.Hour), intel.Domain: intel.Duration(5 * 24 * time.Hour)}
+	stays, name, addr := entry(t, "stays.example"), entry(t, "name.example"), entry(t, "192.0.2.1")
+	mustRun(t, c, info, now, stays, name, addr)
+	now = day(2)
+	mustRun(t, c, info, now, stays)
+	first := wantTold(t, c, "", "1 listed r stays.example", "2 updated r 192.0.2.1", "2 updated r name.example")
+	now = day(3)
+	next := wantTold(t, c, first, "2.25 aged-out r 192.0.2.1")
+	wantTold(t, c, next)
+	samePaged(t, c, first, 1)
+	now = day(7)
+	end := wantTold(t, c, next, "6 aged-out r name.example")
+	wantTold(t, c, end)
+	samePaged(t, c, "", 1)
+	samePaged(t, c, first, 1)
+}
+
+// The same rule in other words is the same; another time for a kind that may be
+// absent is not.
+func TestRuleHash(t *testing.T) {
+	day := intel.Duration(24 * time.Hour)
+	info := func(ttl intel.Duration, kinds map[intel.Kind]intel.Duration) *intel.FeedInfo {
+		return &intel.FeedInfo{Presence: intel.Append, TTL: ttl, KindTTL: kinds}
+	}
+	base := ruleHash(info(day, nil))
+	// What earlier programs have in their cursors.
+	if want := uint16(xxhash.Sum64(binary.BigEndian.AppendUint64(nil, uint64(86_400_000)))); base != want {
+		t.Errorf("a day is %d, was %d", base, want)
+	}
+	if got := ruleHash(info(day, map[intel.Kind]intel.Duration{intel.URL: day})); got != base {
+		t.Errorf("a day for URLs, too: %d, want %d", got, base)
+	}
+	seen := map[uint16]bool{base: true}
+	for _, i := range []*intel.FeedInfo{
+		info(day, map[intel.Kind]intel.Duration{intel.URL: 2 * day}),
+		info(day, map[intel.Kind]intel.Duration{intel.Domain: 2 * day}),
+		info(day, map[intel.Kind]intel.Duration{intel.URL: 0}),
+		info(2*day, map[intel.Kind]intel.Duration{intel.URL: day}),
+		info(0, map[intel.Kind]intel.Duration{intel.URL: day}),
+	} {
+		if h := ruleHash(i); seen[h] {
+			t.Errorf("%+v has the hash of another", i)
+		} else {
+			seen[h] = true
+		}
+	}
+	if s := (&intel.FeedInfo{Presence: intel.Snapshot, TTL: day, KindTTL: map[intel.Kind]intel.Duration{intel.URL: day}}); ruleHash(s) != ruleHash(info(0, nil)) {
+		t.Error("a snapshot has times to live")
 	}
 }

@@ -167,7 +167,7 @@ func (p *planner) listed(want bool) plan {
 	}
 	var aging []int // feeds whose listings can end without a run
 	for i, f := range p.r.v.feeds {
-		if ttlOf(&f.head.Info) > 0 {
+		if _, longest := ttlBounds(&f.head.Info); longest > 0 {
 			aging = append(aging, i)
 		}
 	}

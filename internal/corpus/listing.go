@@ -72,7 +72,7 @@ func (f *finder) listing(l *intel.Listing, feed *feedState, s *segment, r *recor
 	}
 	f.mem.spans = h.spans
 	head := feed.head
-	last := f.settle(&h, head)
+	last := f.settle(&h, head, r.kind)
 	if len(h.spans) == 0 {
 		return false, nil
 	}
@@ -88,18 +88,18 @@ func (f *finder) listing(l *intel.Listing, feed *feedState, s *segment, r *recor
 	return true, nil
 }
 
-// settle brings the history to the instant asked for, empty where nothing of it
-// had begun by then, and returns when the listing was last seen.
-func (f *finder) settle(h *history, head *Head) (last time.Time) {
+// settle brings the history of something of this kind to the instant asked for,
+// empty where nothing of it had begun by then, and returns when it was last seen.
+func (f *finder) settle(h *history, head *Head, kind intel.Kind) (last time.Time) {
 	last = head.LastGood.UTC()
 	if h.gone != 0 {
 		last = toTime(h.gone)
-		if ttl := ttlOf(&head.Info); h.isOpen() && ttl > 0 {
+		if end := h.closes(&head.Info, kind); h.isOpen() && end != open {
 			now := f.at
 			if !f.asOf {
 				now = f.v.c.opt.Now().UnixMilli()
 			}
-			if end := h.closes(ttl); end <= now {
+			if end <= now {
 				h.end(end)
 			}
 		}

@@ -219,14 +219,24 @@ func (m *merger) shard(i int, st *stack) *shardMerge {
 	return &shardMerge{merger: m, stack: st, mine: m.order[m.bounds[i]:m.bounds[i+1]], lost: st.lost, damage: st.damage}
 }
 
-// ttl is the feed's time to live in ms; 0 where absence is not a matter of time.
-func (m *merger) ttl() int64 { return ttlOf(&m.info) }
+// ttlOf is how long a feed's listing of a kind stays listed when it is absent, in
+// ms; 0 where absence is not a matter of time.
+func ttlOf(info *intel.FeedInfo, kind intel.Kind) int64 {
+	return time.Duration(info.TTLOf(kind)).Milliseconds()
+}
 
-func ttlOf(info *intel.FeedInfo) int64 {
-	if info.Presence == intel.Snapshot {
-		return 0
+// ttlBounds are the shortest and the longest time to live that a feed has for
+// any kind; 0 and 0 where it has none.
+func ttlBounds(info *intel.FeedInfo) (shortest, longest int64) {
+	for _, k := range intel.AnyKind.Kinds() {
+		if ttl := ttlOf(info, k); ttl > 0 {
+			longest = max(longest, ttl)
+			if shortest == 0 || ttl < shortest {
+				shortest = ttl
+			}
+		}
 	}
-	return time.Duration(info.TTL).Milliseconds()
+	return shortest, longest
 }
 
 // isDamage says whether an error is for what is stored and not there, or not what it was.

@@ -209,7 +209,7 @@ func (s *shardMerge) present(entry uint32, old spot, r *record) bool {
 	s.spans = h.spans
 	same := s.sameText(r, entry, old, packed)
 	s.change.Open++
-	switch ends := h.closes(s.ttl()); {
+	switch ends := h.closes(&s.info, r.kind); {
 	case !h.isOpen() || ends <= s.now:
 		s.change.Relisted++
 	case !same:
@@ -268,7 +268,7 @@ func (s *shardMerge) absent(old spot) error {
 		return s.lose(old, err)
 	}
 	wasGone := h.gone != 0
-	if s.leave(&h); !h.isOpen() {
+	if s.leave(&h, r.kind); !h.isOpen() {
 		s.change.Removed++
 	} else if s.change.Open++; wasGone {
 		return nil
@@ -287,14 +287,14 @@ func (s *shardMerge) history(old spot, r *record) (history, error) {
 	return h, nil
 }
 
-// leave applies a run without it to an open history.
-func (s *shardMerge) leave(h *history) {
+// leave applies a run without it to an open history of something of this kind.
+func (s *shardMerge) leave(h *history, kind intel.Kind) {
 	if h.gone == 0 {
 		h.gone = s.lastGood
 	}
 	switch p := s.info.Presence; {
-	case p == intel.Append, p == intel.Rolling && s.ttl() > 0:
-		if end := h.closes(s.ttl()); end <= s.now {
+	case p == intel.Append, p == intel.Rolling && ttlOf(&s.info, kind) > 0:
+		if end := h.closes(&s.info, kind); end <= s.now {
 			h.end(end)
 		}
 	default:
@@ -302,10 +302,10 @@ func (s *shardMerge) leave(h *history) {
 	}
 }
 
-// come applies a run with it to a history.
-func (s *shardMerge) come(h *history) {
+// come applies a run with it to a history of something of this kind.
+func (s *shardMerge) come(h *history, kind intel.Kind) {
 	if len(h.spans) > 0 && h.isOpen() {
-		if end := h.closes(s.ttl()); end > s.now {
+		if end := h.closes(&s.info, kind); end > s.now {
 			h.gone, h.changed = 0, s.now
 			return
 		} else {

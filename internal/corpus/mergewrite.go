@@ -198,7 +198,7 @@ func (s *shardMerge) putArrival(x *weaver, i uint32) error {
 			return err
 		}
 	}
-	s.come(&h)
+	s.come(&h, e.Indicator.Kind)
 	s.spans = h.spans
 	return x.w.add(e.Indicator.Kind, &texts{e.Indicator.Value, original(e), s.fields(f.entry)}, &h)
 }
@@ -218,7 +218,7 @@ func (s *shardMerge) putGone(x *weaver, g *gone) error {
 	if !ok {
 		return seg.bad(r.off)
 	}
-	s.leave(&h)
+	s.leave(&h, r.kind)
 	h.changed = s.now
 	return x.w.add(r.kind, &t, &h)
 }

@@ -66,11 +66,22 @@ func (m *model) run(info intel.FeedInfo, now time.Time, entries []intel.Entry) {
 	f.runs = append(f.runs, r)
 }
 
+// ttl is how long something of this kind stays listed when it is absent.
+func (f *modelFeed) ttl(k intel.Kind) int64 {
+	d := f.info.TTL
+	for kind, own := range f.info.KindTTL {
+		if kind == k {
+			d = own
+		}
+	}
+	return time.Duration(d).Milliseconds()
+}
+
 // listing derives what the feed says of i as of at (0: now).
 func (f *modelFeed) listing(i intel.Indicator, at, now int64) (intel.Listing, bool) {
 	var ivs [][2]int64 // end -1: open
 	var last intel.Entry
-	lastHad, ttl := int64(0), time.Duration(f.info.TTL).Milliseconds()
+	lastHad, ttl := int64(0), f.ttl(i.Kind)
 	keeps := f.info.Presence == intel.Append || f.info.Presence == intel.Rolling && ttl > 0
 	missed := false // a run since lastHad did not have it
 	for _, r := range f.runs[f.forgot[i]:] {
@@ -142,7 +153,7 @@ func (f *modelFeed) listing(i intel.Indicator, at, now int64) (intel.Listing, bo
 // what the feed says of it.
 func (f *modelFeed) state(i intel.Indicator) (isOpen bool, changed int64) {
 	var last intel.Entry
-	lastHad, ttl := int64(0), time.Duration(f.info.TTL).Milliseconds()
+	lastHad, ttl := int64(0), f.ttl(i.Kind)
 	keeps := f.info.Presence == intel.Append || f.info.Presence == intel.Rolling && ttl > 0
 	missed := false
 	for _, r := range f.runs[f.forgot[i]:] {
@@ -314,6 +325,13 @@ func againstModel(t *testing.T, seed uint64, steps int, mask uint64, o Options) 
 		feedInfo("d-rolling-ttl", intel.Rolling), feedInfo("e-append-ttl", intel.Append), feedInfo("f-empty", intel.Snapshot)}
 	infos[3].TTL = intel.Duration(50 * time.Hour)
 	infos[4].TTL = intel.Duration(30 * time.Hour)
+	if seed%2 == 1 { // by kind: longer, shorter, and left to the presence model
+		day := intel.Duration(24 * time.Hour)
+		infos[1].KindTTL = map[intel.Kind]intel.Duration{intel.Domain: 2 * day, intel.CIDR: day / 2}
+		infos[2].KindTTL = map[intel.Kind]intel.Duration{intel.IPv4: day}
+		infos[3].KindTTL = map[intel.Kind]intel.Duration{intel.IPv4: 0, intel.URL: 5 * day}
+		infos[4].KindTTL = map[intel.Kind]intel.Duration{intel.Domain: 0, intel.IPv4: day / 4}
+	}
 	all := universe(t)
 	asked := 0
 	var had SegmentRef // whether there were shards, deltas and history

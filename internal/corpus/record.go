@@ -76,10 +76,14 @@ func (h *history) begin(now int64) {
 // end closes the open interval.
 func (h *history) end(at int64) { h.last().to = max(at, h.last().from) }
 
-// closes returns when the open interval ends by itself: gone plus the feed's
-// time to live; open where nothing makes it end.
-func (h *history) closes(ttl int64) int64 {
-	if h.gone == 0 || ttl <= 0 {
+// closes returns when the open interval ends by itself: gone plus the time to
+// live that the feed has for the kind; open where nothing makes it end.
+func (h *history) closes(info *intel.FeedInfo, kind intel.Kind) int64 {
+	if h.gone == 0 {
+		return open
+	}
+	ttl := ttlOf(info, kind)
+	if ttl <= 0 {
 		return open
 	}
 	return max(h.gone+ttl, h.last().from)

@@ -171,9 +171,6 @@ func (c *checker) schedule() {
 	if d.Interval != 0 && (d.Interval < intel.Duration(time.Minute) || d.Interval > intel.Duration(366*24*time.Hour)) {
 		c.bad("interval", "must be between 1m and 366d")
 	}
-	if d.TTL < 0 {
-		c.bad("ttl", "must not be negative")
-	}
 }
 
 func (c *checker) meaning() {

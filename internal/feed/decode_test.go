@@ -1,7 +1,9 @@
 package feed
 
 import (
+	"encoding/json"
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -78,6 +80,16 @@ func TestDecodeMistakes(t *testing.T) {
 		{"hour text", good(`"check_interval": ["8"], `), `key "check_interval[0]": want a whole number`},
 		{"prefix", good(`"allow_networks": ["127.0.0.1"], `), `key "allow_networks[0]": "127.0.0.1"`},
 		{"host bits", good(`"allow_networks": ["127.0.0.1/8"], `), `write 127.0.0.0/8`},
+		{"ttl kind", good(`"ttl": {"ipv5": "7d"}, `), `x.json:1: feed "A": key "ttl.ipv5": unknown kind; did you mean "ipv4"?; "default" is for all others`},
+		{"ttl auto", good(`"ttl": {"auto": "7d"}, `), `key "ttl.auto": unknown kind; `},
+		{"ttl case", good(`"ttl": {"URL": "7d"}, `), `key "ttl.URL": unknown kind; did you mean "url"?`},
+		{"ttl twice", good(`"ttl": {"url": "7d",` + "\n" + `"url": "8d"}, `), `x.json:2: feed "A": key "ttl.url": "url" in line 1 says it for the same kinds already`},
+		{"ttl two names", good(`"ttl": {"proxy": "7d", "ip-port": "8d"}, `), `key "ttl.ip-port": "proxy" in line 1 says it for the same kinds already`},
+		{"ttl of a kind", good(`"ttl": {"url": "-7h"}, `), `key "ttl.url": "-7h": duration "-7h": negative`},
+		{"ttl number", good(`"ttl": {"url": 7}, `), `key "ttl.url": want a string, not 7`},
+		{"ttl list", good(`"ttl": ["7d"], `), `key "ttl": want a duration such as "30d", or an object of durations by kind, not a list`},
+		{"ttl empty", good(`"ttl": {}, `), `key "ttl": an empty object; write a duration`},
+		{"keep history", good(`"keep_history": "for ever", `), `key "keep_history": "for ever": duration`},
 		{"presence", good(`"presence": "snapshoot", `), `key "presence": "snapshoot" is not known; did you mean "snapshot"?`},
 		{"tlp", good(`"tlp": "purple", `), `key "tlp": "purple" is not known`},
 		{"reliability", good(`"reliability": "G", `), `key "reliability"`},
@@ -355,7 +367,7 @@ func TestDecodeSuperset(t *testing.T) {
 	}
 	d := defs[0]
 	spec, info := d.Spec(), d.Info()
-	if time.Duration(d.Interval) != 36*time.Hour || time.Duration(d.TTL) != 30*24*time.Hour || info.TLP != "clear" ||
+	if time.Duration(d.Interval) != 36*time.Hour || time.Duration(d.TTL.Default) != 30*24*time.Hour || info.TLP != "clear" ||
 		info.Reliability != "B" || info.Confidence != 0 || len(d.Allowed()) != 2 || d.OnByDefault() {
 		t.Errorf("definition %+v", d)
 	}
@@ -367,11 +379,84 @@ func TestDecodeSuperset(t *testing.T) {
 	}
 }
 
+// TestTTLOfTheFeed: what is said of the feed goes by the kinds that it may list.
+func TestTTLOfTheFeed(t *testing.T) {
+	for _, x := range []struct {
+		extra string
+		least time.Duration
+		all   bool
+	}{
+		{`"ttl": "48h", `, 48 * time.Hour, true},
+		{``, 0, false},
+		{`"ttl": {"url": "1h"}, `, 0, false}, // it lists addresses
+		{`"ttl": {"url": "1h", "default": "48h"}, `, 48 * time.Hour, true},
+		{`"ttl": {"ipv4": "24h"}, `, 24 * time.Hour, false}, // IPv6 has none
+		{`"ttl": {"ipaddress": "24h"}, `, 24 * time.Hour, true},
+		{`"field_mapping": {"source": ["ipaddress"], "types": {"ipaddress": {"kind": "url"}}}, "ttl": {"ipaddress": "24h", "url": "1h"}, `, time.Hour, true},
+		{`"field_mapping": {"source": ["ipaddress"], "types": {"ipaddress": {"kind": "url"}}}, "ttl": {"ipaddress": "24h"}, `, 24 * time.Hour, false},
+	} {
+		data := good(x.extra + `"presence": "rolling", `)
+		if strings.Contains(x.extra, "field_mapping") {
+			data = strings.Replace(data, `"feed_type": "txt"`, `"feed_type": "csv"`, 1)
+		}
+		defs, err := Decode("x.json", []byte(data))
+		if err != nil {
+			t.Errorf("%s: %v", x.extra, err)
+			continue
+		}
+		if d := defs[0]; time.Duration(d.shortestTTL()) != x.least || d.allLive() != x.all || d.keepsAbsent() != x.all {
+			t.Errorf("%s: shortest %v, all %v, keeps what is absent %v", x.extra, d.shortestTTL(), d.allLive(), d.keepsAbsent())
+		}
+	}
+}
+
 func TestEndedIsOff(t *testing.T) {
 	for life, on := range map[string]bool{"": true, "alive": true, "listed": true, "static": true, "blocked": true, "ended": false} {
 		defs, err := Decode("x.json", []byte(good(`"life": "`+life+`", `)))
 		if err != nil || defs[0].OnByDefault() != on || defs[0].Ended() == on {
 			t.Errorf("life %q: on %v, ended %v, error %v", life, defs[0].OnByDefault(), defs[0].Ended(), err)
+		}
+	}
+}
+
+// TestTTL: the narrower of two names holds, and only what differs from the rest
+// is kept, so that one rule has one form.
+func TestTTL(t *testing.T) {
+	for _, x := range []struct{ ttl, want string }{
+		{`"30d"`, `"30d"`},
+		{`"0"`, `"0s"`},
+		{`{"default": "90d"}`, `"90d"`},
+		{`{"ipv4": "7d", "url": "30d", "hash": "365d", "default": "90d"}`, `{"default":"90d","ipv4":"7d","md5":"365d","sha1":"365d","sha256":"365d","sha512":"365d","url":"30d"}`},
+		{`{"sha256": "1d", "hash": "2d"}`, `{"default":"0s","md5":"2d","sha1":"2d","sha256":"1d","sha512":"2d"}`},
+		{`{"cidr": "3d", "ip": "2d", "ipaddress": "1d"}`, `{"cidr":"3d","default":"0s","ipv4":"1d","ipv6":"1d"}`},
+		{`{"ipv6": "3d", "ip": "2d", "default": "2d"}`, `{"default":"2d","ipv6":"3d"}`},
+		{`{"cidr": "3d"}`, `{"cidr":"3d","default":"0s"}`},
+		{`{"proxy": "1d", "default": "1d"}`, `"1d"`},
+		{`{"url": "0s", "default": "1d"}`, `{"default":"1d","url":"0s"}`},
+	} {
+		defs, err := Decode("x.json", []byte(good(`"presence": "append", "ttl": `+x.ttl+`, `)))
+		if err != nil {
+			t.Errorf("%s: %v", x.ttl, err)
+			continue
+		}
+		d := defs[0]
+		got, err := json.Marshal(d.TTL)
+		if err != nil || string(got) != x.want {
+			t.Errorf("%s: %s %v, want %s", x.ttl, got, err, x.want)
+		}
+		again, err := Decode("x.json", []byte(good(`"presence": "append", "ttl": `+string(got)+`, `)))
+		if err != nil || !reflect.DeepEqual(again[0].TTL, d.TTL) {
+			t.Errorf("%s: written and read again: %+v %v", x.ttl, again, err)
+		}
+		info := d.Info()
+		for _, k := range intel.AnyKind.Kinds() {
+			want, own := d.TTL.Kinds[k]
+			if !own {
+				want = d.TTL.Default
+			}
+			if got := info.TTLOf(k); got != want {
+				t.Errorf("%s: %v lives for %v, want %v", x.ttl, k, got, want)
+			}
 		}
 	}
 }

@@ -38,7 +38,8 @@ type Definition struct {
 	CommercialUse *bool          `json:"commercial_use,omitempty"` // nil: the terms do not say
 	Enabled       *bool          `json:"enabled,omitempty"`        // nil: enabled
 	Presence      intel.Presence `json:"presence,omitempty"`       // default snapshot
-	TTL           intel.Duration `json:"ttl,omitempty"`            // how long an absent entry stays listed; 0 = the presence model alone decides
+	TTL           TTL            `json:"ttl,omitzero"`             // how long an absent entry stays listed; 0 = the presence model alone decides
+	KeepHistory   intel.Duration `json:"keep_history,omitempty"`   // how long listings that ended are kept after their last change; 0 = as for all feeds
 	Role          string         `json:"role,omitempty"`           // one of the Role… constants; default threat
 	Note          string         `json:"note,omitempty"`           // for maintainers; shown nowhere else
 

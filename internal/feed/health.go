@@ -257,10 +257,10 @@ func (d *Definition) lateFrom(last time.Time) time.Time {
 }
 
 // outdated is the age of the last good run from which what is listed is too old.
-// Where listings end sooner by themselves (ttl), it is that.
+// Where listings end sooner by themselves (ttl, of some kind), it is that.
 func (d *Definition) outdated() time.Duration {
 	limit := max(leastOutdated, outdatedPeriods*d.period())
-	if ttl := time.Duration(d.TTL); ttl > 0 && ttl < limit {
+	if ttl := time.Duration(d.shortestTTL()); ttl > 0 && ttl < limit {
 		limit = max(ttl, 2*d.period())
 	}
 	return limit

@@ -98,7 +98,7 @@ func (d *Definition) Delta() bool { return d.Since != nil || d.Type == TypeTaxii
 
 // keepsAbsent says whether what a pull lacks stays listed, at least for a time.
 func (d *Definition) keepsAbsent() bool {
-	return d.Presence == intel.Append || d.Presence == intel.Rolling && d.TTL > 0
+	return d.Presence == intel.Append || d.Presence == intel.Rolling && d.allLive()
 }
 
 // Partial says whether a pull that stops before the end may be taken: where

@@ -37,8 +37,12 @@ func (s *strict) wrong(n *node, key, want string) {
 
 // fill puts n into v. key is the path for messages.
 func (s *strict) fill(n *node, v reflect.Value, key string) {
-	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	switch u := v.Addr().Interface().(type) {
+	case encoding.TextUnmarshaler:
 		s.fillText(n, u, key)
+		return
+	case *TTL:
+		s.fillTTL(n, u, key)
 		return
 	}
 	switch v.Kind() {

@@ -90,7 +90,7 @@ func TestHealthAfterRuns(t *testing.T) {
 			{"9d", "failed:status", feed.ClassStale, "7d"},
 			{"10d", "ok", feed.ClassHealthy, "10d"},
 		}},
-		{"listings that end sooner are stale sooner", with(func(d *feed.Definition) { d.TTL = intel.Duration(72 * time.Hour) }), []step{
+		{"listings that end sooner are stale sooner", with(func(d *feed.Definition) { d.TTL.Default = intel.Duration(72 * time.Hour) }), []step{
 			{"0s", "ok", feed.ClassHealthy, "0s"},
 			{"1d", "failed:status", feed.ClassFailing, "1d"},
 			{"3d1s", "", feed.ClassStale, "3d"},

@@ -53,8 +53,10 @@ type Config struct {
 	KeepRaw time.Duration                    // raw bytes older than this are deleted; 0 keeps them for ever
 	// KeepHistory is how long closed listings are kept after their last change; 0 keeps them for ever.
 	KeepHistory time.Duration
-	TempDir     string    // for spooled input; default os.TempDir()
-	Rand        io.Reader // for run ids; default crypto/rand
+	// KeepHistoryOf is how long one feed's are kept instead; 0: KeepHistory holds. nil: no feed has a time of its own.
+	KeepHistoryOf func(feed string) time.Duration
+	TempDir       string    // for spooled input; default os.TempDir()
+	Rand          io.Reader // for run ids; default crypto/rand
 	// Sleep waits between the requests of one pull, where a provider wants that; default a timer.
 	Sleep func(ctx context.Context, d time.Duration) error
 }

@@ -14,7 +14,7 @@ const purgeStep = 24 * time.Hour
 
 // Tidy does what can wait until after the runs of feeds: it folds what they
 // left behind (corpus.Fold), deletes closed listings older than
-// Config.KeepHistory, and groups small indexes. It changes no answer but for
+// Config.KeepHistory or the feed's own time, and groups small indexes. It changes no answer but for
 // what it deletes, may run beside runs, and may be given up at any time. Feeds
 // that cannot be tidied are named in the error, the others are.
 func (r *Runner) Tidy(ctx context.Context, feeds ...string) error {
@@ -54,7 +54,7 @@ func (r *Runner) tidy(ctx context.Context, id string) (changed bool, err error) 
 
 // purge deletes what is older than is to be kept, if that is worth it.
 func (r *Runner) purge(ctx context.Context, id string) (bool, error) {
-	keep := r.cfg.KeepHistory
+	keep := r.keepHistory(id)
 	if keep <= 0 {
 		return false, nil
 	}
@@ -68,6 +68,16 @@ func (r *Runner) purge(ctx context.Context, id string) (bool, error) {
 		r.cfg.Log.InfoContext(ctx, "old listings deleted", "feed", id, "listings", n, "before", before.Format(time.DateOnly))
 	}
 	return n > 0, err
+}
+
+// keepHistory is how long closed listings of a feed are kept; 0: for ever.
+func (r *Runner) keepHistory(id string) time.Duration {
+	if r.cfg.KeepHistoryOf != nil {
+		if own := r.cfg.KeepHistoryOf(id); own > 0 {
+			return own
+		}
+	}
+	return r.cfg.KeepHistory
 }
 
 // errTidied says that the head a run began with was tidied meanwhile: what the

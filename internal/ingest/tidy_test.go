@@ -82,6 +82,47 @@ func noLedgerProblems(t *testing.T, s blob.Store) {
 	}
 }
 
+// A feed's own time goes before the time for all, both ways.
+func TestTidyKeepsHistoryByFeed(t *testing.T) {
+	const week = 7 * 24 * time.Hour
+	for _, x := range []struct {
+		all, own time.Duration
+		deleted  bool
+	}{{0, 0, false}, {week, 0, true}, {0, week, true}, {week, 10 * week, false}, {10 * week, week, true}} {
+		l := newLab(t)
+		d, other := l.def("own", map[string]any{"keep_history": intel.Duration(x.own).String()}), l.def("other", nil)
+		if got := time.Duration(d.KeepHistory); got != x.own {
+			t.Fatalf("keep_history %v is read as %v", x.own, got)
+		}
+		r := ingest.New(ingest.Config{Store: l.store, Corpus: l.corpus, Now: l.now, KeepHistory: x.all,
+			KeepHistoryOf: func(id string) time.Duration {
+				if id == d.ID {
+					return time.Duration(d.KeepHistory)
+				}
+				return 0
+			}})
+		for _, list := range [][]string{names("a", 5), names("a", 4)} {
+			l.serve("own", list...)
+			l.serve("other", list...)
+			l.want(d, intel.RunOK, "")
+			l.want(other, intel.RunOK, "")
+			l.advance(time.Hour)
+		}
+		l.advance(2 * week)
+		if err := r.Tidy(t.Context(), d.ID, other.ID); err != nil {
+			t.Fatal(err)
+		}
+		if got := !l.head(d.ID).Purged.IsZero(); got != x.deleted {
+			t.Errorf("for all %v, own %v: deleted %v", x.all, x.own, got)
+		}
+		if got, want := !l.head(other.ID).Purged.IsZero(), x.all == week; got != want {
+			t.Errorf("for all %v: deleted %v of the other", x.all, got)
+		}
+		l.wantListed(d, time.Time{}, names("a", 5), names("a", 4))
+		noLedgerProblems(t, l.store)
+	}
+}
+
 // Tidy keeps history for as long as it is told, and looks once a day.
 func TestTidyKeepsHistory(t *testing.T) {
 	l := newLab(t)

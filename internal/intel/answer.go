@@ -30,14 +30,16 @@ type FeedInfo struct {
 	Homepage    string   `json:"homepage,omitempty"`
 	Description string   `json:"description,omitempty"` // what being listed here means
 	Presence    Presence `json:"presence"`
-	TTL         Duration `json:"ttl,omitempty"`         // how long an absent entry of a rolling or append feed stays listed
-	Reliability string   `json:"reliability,omitempty"` // A-F
-	Confidence  int      `json:"confidence"`            // 0-100, where a listing has none of its own
-	TLP         string   `json:"tlp,omitempty"`
-	ThreatType  string   `json:"threat_type,omitempty"`
-	Malware     string   `json:"malware,omitempty"`
-	Tags        []string `json:"tags,omitempty"`
-	Snapshot    string   `json:"snapshot,omitempty"` // YYYY-MM-DD, where the data is the binary's starter data
+	TTL         Duration `json:"ttl,omitempty"` // how long an absent entry of a rolling or append feed stays listed
+	// KindTTL is what differs from TTL, by kind; 0: of this kind the presence model alone decides. See TTLOf.
+	KindTTL     map[Kind]Duration `json:"ttl_by_kind,omitempty"`
+	Reliability string            `json:"reliability,omitempty"` // A-F
+	Confidence  int               `json:"confidence"`            // 0-100, where a listing has none of its own
+	TLP         string            `json:"tlp,omitempty"`
+	ThreatType  string            `json:"threat_type,omitempty"`
+	Malware     string            `json:"malware,omitempty"`
+	Tags        []string          `json:"tags,omitempty"`
+	Snapshot    string            `json:"snapshot,omitempty"` // YYYY-MM-DD, where the data is the binary's starter data
 }
 
 // Presence is what absence from a feed means.

@@ -27,6 +27,7 @@ func TestTimeline(t *testing.T) {
 		{Feed: "s", Info: &intel.FeedInfo{Presence: intel.Snapshot}, Relation: intel.RelExact, Canonical: "x", FirstSeen: days(-9), Intervals: spans(-9, -7, -5)},
 		{Feed: "r", Info: rolling, Relation: intel.RelParent, Canonical: "y", FirstSeen: days(-9), Intervals: spans(-9, -5)},
 		{Feed: "cut", Info: rolling, Relation: intel.RelExact, Canonical: "x", FirstSeen: days(-20), Intervals: spans(-8)},
+		{Feed: "a", Info: &intel.FeedInfo{Presence: intel.Append}, Relation: intel.RelExact, Canonical: "x", FirstSeen: days(-4), Intervals: spans(-4, -1)},
 		{Feed: "bare", Relation: intel.RelExact, Canonical: "x", FirstSeen: days(-3), Intervals: spans(-3, -2)},
 	})
 	var lines []string
@@ -35,7 +36,7 @@ func TestTimeline(t *testing.T) {
 	}
 	if d := cmp.Diff([]string{
 		"-20 cut listed exact x", "-9 s listed exact x", "-9 r listed parent y", "-8 cut re-listed exact x", "-7 s de-listed exact x",
-		"-5 s re-listed exact x", "-5 r aged-out parent y", "-3 bare listed exact x", "-2 bare de-listed exact x",
+		"-5 s re-listed exact x", "-5 r aged-out parent y", "-4 a listed exact x", "-3 bare listed exact x", "-2 bare de-listed exact x", "-1 a aged-out exact x",
 	}, lines); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}

@@ -13,7 +13,7 @@
 // are written as Go strings; lines that begin with # are comments.
 //
 //	now 2026-03-01T08:00:00Z
-//	feed ID name="Its name" provider=… presence=rolling ttl=48h tags=a tags=b …
+//	feed ID name="Its name" provider=… presence=rolling ttl=48h ttl.url=0s tags=a tags=b …
 //	run ID [at=TIME]
 //	  VALUE [original="what the feed wrote"] [FIELD=VALUE …]
 //	keep fold

@@ -75,6 +75,13 @@ func (f *follower) take(e *intel.Event) error {
 		if e.Listing.Listed {
 			return fmt.Errorf("%s %v: %s, and yet listed", key.feed, key.ind, e.Type)
 		}
+		want := intel.EventAgedOut
+		if p := e.Listing.Info.Presence; p == intel.Snapshot || p == "" {
+			want = intel.EventDelisted
+		}
+		if e.Type != want {
+			return fmt.Errorf("%s %v of presence %q: %s, want %s", key.feed, key.ind, e.Listing.Info.Presence, e.Type, want)
+		}
 		delete(f.list, key)
 	default:
 		return fmt.Errorf("the unknown event %q", e.Type)

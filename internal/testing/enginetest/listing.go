@@ -21,7 +21,7 @@ func (m *Model) listing(f *modelFeed, i intel.Indicator, r *modelRecord, at time
 	if r.gone != 0 {
 		seen = r.gone
 	}
-	if end := r.ends(f.ttl()); r.isOpen() && end <= when { // a time to live passed without a run
+	if end := r.ends(f.ttl(i.Kind)); r.isOpen() && end <= when { // a time to live passed without a run
 		spans[len(spans)-1].to = end
 	}
 	if asOf {

@@ -124,12 +124,12 @@ func (m *Model) Load(ctx context.Context, info intel.FeedInfo, at time.Time, ent
 		if r := f.all[i]; r == nil {
 			f.all[i] = &modelRecord{entry: e, spans: []span{{now, open}}, changed: now}
 		} else {
-			r.present(e, now, f.ttl())
+			r.present(e, now, f.ttl(i.Kind))
 		}
 	}
 	for i, r := range f.all {
 		if _, has := list[i]; !has && r.isOpen() {
-			r.absent(now, f)
+			r.absent(now, f, i.Kind)
 		}
 	}
 	f.lastGood = now
@@ -155,12 +155,19 @@ func unite(entries []intel.Entry) map[intel.Indicator]intel.Entry {
 	return out
 }
 
-// ttl is how long something absent stays listed, in milliseconds; 0 = no matter of time.
-func (f *modelFeed) ttl() int64 {
+// ttl is how long something absent of this kind stays listed, in milliseconds;
+// 0 = no matter of time.
+func (f *modelFeed) ttl(kind intel.Kind) int64 {
 	if f.info.Presence == intel.Snapshot {
 		return 0
 	}
-	return time.Duration(f.info.TTL).Milliseconds()
+	d := f.info.TTL
+	for k, own := range f.info.KindTTL {
+		if k == kind {
+			d = own
+		}
+	}
+	return time.Duration(d).Milliseconds()
 }
 
 func (r *modelRecord) last() *span  { return &r.spans[len(r.spans)-1] }
@@ -194,15 +201,15 @@ func (r *modelRecord) present(e intel.Entry, now, ttl int64) {
 }
 
 // absent applies a run that does not have it.
-func (r *modelRecord) absent(now int64, f *modelFeed) {
+func (r *modelRecord) absent(now int64, f *modelFeed, kind intel.Kind) {
 	first := r.gone == 0
 	if first {
 		r.gone = f.lastGood
 	}
-	keeps := f.info.Presence == intel.Append || f.info.Presence == intel.Rolling && f.ttl() > 0
+	keeps := f.info.Presence == intel.Append || f.info.Presence == intel.Rolling && f.ttl(kind) > 0
 	if !keeps {
 		r.last().to = max(now, r.last().from)
-	} else if end := r.ends(f.ttl()); end <= now {
+	} else if end := r.ends(f.ttl(kind)); end <= now {
 		r.last().to = end
 	}
 	if first || !r.isOpen() {

@@ -1,6 +1,7 @@
 package enginetest
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -116,6 +117,8 @@ func (p *scriptParser) feed(rest string) error {
 			i.Confidence, err = strconv.Atoi(value)
 		case name == "ttl":
 			err = i.TTL.UnmarshalText([]byte(value))
+		case strings.HasPrefix(name, "ttl."):
+			err = kindTTL(&i, strings.TrimPrefix(name, "ttl."), value)
 		default:
 			err = fmt.Errorf("the unknown property %q", w.text)
 		}
@@ -124,6 +127,20 @@ func (p *scriptParser) feed(rest string) error {
 		}
 	}
 	p.feeds[i.ID] = i
+	return nil
+}
+
+// kindTTL reads a time to live that one kind has.
+func kindTTL(i *intel.FeedInfo, kind, value string) error {
+	var k intel.Kind
+	var d intel.Duration
+	if err := errors.Join(k.UnmarshalText([]byte(kind)), d.UnmarshalText([]byte(value))); err != nil {
+		return err
+	}
+	if i.KindTTL == nil {
+		i.KindTTL = map[intel.Kind]intel.Duration{}
+	}
+	i.KindTTL[k] = d
 	return nil
 }
 

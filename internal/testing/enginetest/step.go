@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -194,6 +195,9 @@ func feedLine(i *intel.FeedInfo) string {
 	put("provider", i.Provider)
 	put("presence", string(i.Presence))
 	put("ttl", i.TTL.String())
+	for _, k := range slices.Sorted(maps.Keys(i.KindTTL)) {
+		b.WriteString(" ttl." + k.String() + "=" + i.KindTTL[k].String()) // 0 too: it takes the feed's away
+	}
 	put("confidence", strconv.Itoa(i.Confidence))
 	put("tlp", i.TLP)
 	put("description", i.Description)

@@ -34,9 +34,10 @@ func newWorld(seed uint64) *world {
 	}
 	hours := func(n int) intel.Duration { return intel.Duration(time.Duration(n) * time.Hour) }
 	feed(intel.FeedInfo{ID: "drop", Name: "Drop list of networks", Provider: "Example CERT", Presence: intel.Snapshot, Confidence: 90, TLP: "clear", Tags: []string{"network"}, ThreatType: "hijacked_network"})
-	feed(intel.FeedInfo{ID: "phish", Name: "Fresh phishing", Provider: "abuse.ch", Presence: intel.Rolling, TTL: hours(50), Confidence: 60, Tags: []string{"kit", "phishing"}, Description: "Serves a phishing kit."})
+	feed(intel.FeedInfo{ID: "phish", Name: "Fresh phishing", Provider: "abuse.ch", Presence: intel.Rolling, TTL: hours(50),
+		KindTTL: map[intel.Kind]intel.Duration{intel.Domain: hours(20), intel.URL: hours(90), intel.CIDR: 0}, Confidence: 60, Tags: []string{"kit", "phishing"}, Description: "Serves a phishing kit."})
 	feed(intel.FeedInfo{ID: "c2", Name: "C2 tracker", Provider: "abuse.ch", Presence: intel.Append, TTL: hours(30), Confidence: 100, TLP: "green", Malware: "Emotet"})
-	feed(intel.FeedInfo{ID: "plain", Presence: intel.Append})
+	feed(intel.FeedInfo{ID: "plain", Presence: intel.Append, KindTTL: map[intel.Kind]intel.Duration{intel.IPv4: hours(40)}})
 	feed(intel.FeedInfo{ID: "roll.ing", Name: "ünïcode feed", Presence: intel.Rolling, Confidence: 75, Snapshot: "2026-02-01"})
 	feed(intel.FeedInfo{ID: "tiny", Name: "Tiny", Provider: "Example", Presence: intel.Snapshot, TTL: hours(5)})
 	for k, f := range w.feeds {
@@ -195,6 +196,8 @@ func (w *world) change(f *worldFeed) {
 		f.info.Confidence = w.rnd.IntN(101)
 	case 6:
 		f.info.TTL = intel.Duration(time.Duration(w.rnd.IntN(3)) * 24 * time.Hour)
+	case 11:
+		f.info.KindTTL = w.kindTTL()
 	case 7:
 		f.info.ThreatType = pick("", "phishing", "botnet_cc")
 	case 8, 9:
@@ -202,6 +205,20 @@ func (w *world) change(f *worldFeed) {
 	case 10:
 		f.info.Provider = pick("", "abuse.ch", "Example CERT")
 	}
+}
+
+// kindTTL makes times to live by kind, or none.
+func (w *world) kindTTL() map[intel.Kind]intel.Duration {
+	var out map[intel.Kind]intel.Duration
+	for _, k := range intel.AnyKind.Kinds() {
+		if w.rnd.IntN(4) == 0 {
+			if out == nil {
+				out = map[intel.Kind]intel.Duration{}
+			}
+			out[k] = intel.Duration(time.Duration(w.rnd.IntN(4)*w.rnd.IntN(30)) * time.Hour)
+		}
+	}
+	return out
 }
 
 // instant is one to ask about, often just when something happened.

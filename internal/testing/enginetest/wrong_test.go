@@ -39,13 +39,16 @@ func (f forgetful) Load(ctx context.Context, info intel.FeedInfo, at time.Time, 
 	if f.wrong == "ttl" && info.Presence == intel.Append {
 		info.TTL = 0
 	}
+	if f.wrong == "ttl by kind" {
+		info.KindTTL = nil
+	}
 	return f.Model.Load(ctx, info, at, entries)
 }
 
 // TestRandomFindsWhatIsWrong: the generator finds engines that are wrong, and
 // shows it in a short script that can be read again.
 func TestRandomFindsWhatIsWrong(t *testing.T) {
-	for _, wrong := range []string{"reverse", "facet", "as of", "ttl"} {
+	for _, wrong := range []string{"reverse", "facet", "as of", "ttl", "ttl by kind"} {
 		t.Run(wrong, func(t *testing.T) {
 			open := func(now func() time.Time) (Loader, error) { return forgetful{NewModel(now), wrong}, nil }
 			s, _, err := random(t.Context(), open, 1, 3000)
