@@ -7,6 +7,8 @@ import (
 	"io/fs"
 )
 
+// The samples in feeds.d/samples are for tests and stay outside.
+//
 //go:embed feeds.d/*.json
 var feedsFiles embed.FS
 
