@@ -11,10 +11,10 @@ import (
 	"testing"
 
 	"github.com/elasticintel/elasticintel/internal/feed"
-	"github.com/elasticintel/elasticintel/internal/fetch"
 	"github.com/elasticintel/elasticintel/internal/ingest"
 	"github.com/elasticintel/elasticintel/internal/intel"
 	"github.com/elasticintel/elasticintel/internal/parse"
+	"github.com/elasticintel/elasticintel/internal/source"
 )
 
 const (
@@ -122,14 +122,7 @@ func sampleFiles(t *testing.T) map[string]string {
 }
 
 func checkSample(t *testing.T, d *feed.Definition, file string) {
-	raw, err := os.ReadFile(filepath.Join(samplesDir, file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(raw) > maxSample {
-		t.Errorf("%s has %d bytes, more than %d: take fewer records", file, len(raw), maxSample)
-	}
-	res := readSample(t, d, raw)
+	res := readSample(t, d, filepath.Join(samplesDir, file))
 	if res.Accepted == 0 {
 		t.Fatalf("%s: none of %d records was accepted; first rejects: %+v", file, res.Read, res.Rejects)
 	}
@@ -150,28 +143,24 @@ func checkSample(t *testing.T, d *feed.Definition, file string) {
 
 // readSample unpacks, parses and judges like `feeds test`, but for expect_min: a
 // sample is small.
-func readSample(t *testing.T, d *feed.Definition, raw []byte) *parse.Result {
+func readSample(t *testing.T, d *feed.Definition, file string) *parse.Result {
 	t.Helper()
-	body, err := fetch.Decode(bytes.NewReader(raw), d.Archive, fetch.Limits{})
+	f, err := os.Open(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer body.Close()
-	var head bytes.Buffer
-	if _, err := head.ReadFrom(body); err != nil {
-		t.Fatal(err)
-	}
-	text := head.Bytes()
-	res, perr := parse.Collect(context.Background(), bytes.NewReader(text), d.Spec(), parse.Options{MaxRejects: 20})
-	if res == nil {
-		t.Fatal(perr)
+	defer f.Close()
+	if st, err := f.Stat(); err != nil || st.Size() > maxSample {
+		t.Errorf("%s has %d bytes, more than %d: take fewer records (%v)", file, st.Size(), maxSample, err)
 	}
 	small := *d
 	small.ExpectMin = 0
-	if code, reason := ingest.Judge(&small, 0, res, text[:min(len(text), 4096)], perr); code != "" {
+	res, perr := source.Parse(context.Background(), f, &small, source.ParseOptions{MaxRejects: 20,
+		Refuse: func(head []byte) string { return ingest.NoList(d.Type, head) }})
+	if code, reason := ingest.Judge(&small, 0, res, perr); code != "" {
 		t.Errorf("a run would be held back (%s): %s", code, reason)
 	}
-	return res
+	return res.Result
 }
 
 func readWanted(t *testing.T, path string) wanted {
