@@ -15,6 +15,6 @@ fi
 go test "${race[@]}" -shuffle=on -timeout 40m "$@" ./...
 if [ ${#race[@]} -gt 0 ]; then # what is shortened under the race detector, whole
   CGO_ENABLED=0 go test -timeout 20m -run TestEngineRandom ./internal/corpus
-  CGO_ENABLED=0 go test -timeout 10m ./internal/testing/bombs
+  CGO_ENABLED=0 go test -timeout 10m ./internal/testing/bombs ./internal/testing/faults
 fi
 (cd bench && CGO_ENABLED=0 go test -timeout 10m ./...)

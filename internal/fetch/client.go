@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"os"
 	"time"
 )
@@ -49,6 +50,7 @@ type Options struct {
 	Sleep    func(ctx context.Context, d time.Duration) error // default: a timer; must end early with ctx's error
 	Rand     func() float64                                   // in [0,1), for the jitter; default math/rand/v2
 	Resolver Resolver                                         // default net.DefaultResolver
+	Dial     Dialer                                           // default TCP; for tests that bring their own network
 	Log      *slog.Logger                                     // default: discard
 }
 
@@ -86,7 +88,13 @@ func New(opts Options) *Client {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Client{opts: opts, connect: dialTCP}
+	c := &Client{opts: opts, connect: dialTCP}
+	if dial := opts.Dial; dial != nil {
+		c.connect = func(ctx context.Context, _ *net.Dialer, _ string, to netip.AddrPort) (net.Conn, error) {
+			return dial(ctx, to)
+		}
+	}
+	return c
 }
 
 func setDefault[T comparable](v *T, d T) {

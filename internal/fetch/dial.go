@@ -36,6 +36,10 @@ type dialer struct {
 	connect  connector // opens the socket; a test may put its own in
 }
 
+// Dialer opens a connection to an address. It is only asked for those that the
+// guard lets pass.
+type Dialer func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
+
 // connector opens a connection to an address that the guard let pass.
 type connector func(ctx context.Context, d *net.Dialer, network string, to netip.AddrPort) (net.Conn, error)
 

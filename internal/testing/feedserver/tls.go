@@ -30,7 +30,11 @@ func StartTLS(t testing.TB, kind Cert) (*Server, *x509.CertPool) {
 	t.Helper()
 	s := New()
 	s.scheme = "https"
-	pool, cert, err := issue(kind)
+	a, err := NewAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := a.issue(kind, []string{"127.0.0.1", "::1", "localhost"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,22 +47,68 @@ func StartTLS(t testing.TB, kind Cert) (*Server, *x509.CertPool) {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	return s, pool
+	return s, a.Pool
 }
 
-// issue makes an authority and a certificate of that kind.
-func issue(kind Cert) (*x509.CertPool, tls.Certificate, error) {
+// Authority signs the certificates of a network of the test's own.
+type Authority struct {
+	Pool *x509.CertPool // to be trusted
+	ca   *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+// NewAuthority makes one.
+func NewAuthority() (*Authority, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
 	now := time.Now()
 	ca := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"},
 		NotBefore: now.AddDate(-1, 0, 0), NotAfter: now.AddDate(1, 0, 0),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
+	der, err := x509.CreateCertificate(rand.Reader, ca, ca, key.Public(), key)
+	if err != nil {
+		return nil, err
+	}
+	signed, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(signed)
+	return &Authority{Pool: pool, ca: ca, key: key}, nil
+}
+
+// Listener is l with TLS, under a certificate of that kind for the hosts. Of
+// CertNone it is l.
+func (a *Authority) Listener(l net.Listener, kind Cert, hosts ...string) (net.Listener, error) {
+	if kind == CertNone {
+		return l, nil
+	}
+	cert, err := a.issue(kind, hosts)
+	if err != nil {
+		return nil, err
+	}
+	return tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}}), nil
+}
+
+// issue makes a certificate.
+func (a *Authority) issue(kind Cert, hosts []string) (tls.Certificate, error) {
+	now := time.Now()
 	leaf := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "feeds.example"},
 		NotBefore: now.AddDate(0, -1, 0), NotAfter: now.AddDate(0, 1, 0),
-		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	for _, h := range hosts {
+		if ip := net.ParseIP(h); ip != nil {
+			leaf.IPAddresses = append(leaf.IPAddresses, ip)
+		} else {
+			leaf.DNSNames = append(leaf.DNSNames, h)
+		}
 	}
 	switch kind {
 	case CertExpired:
@@ -66,37 +116,14 @@ func issue(kind Cert) (*x509.CertPool, tls.Certificate, error) {
 	case CertWrongHost:
 		leaf.DNSNames, leaf.IPAddresses = []string{"elsewhere.example"}, nil
 	}
-	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, tls.Certificate{}, err
-	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, tls.Certificate{}, err
+		return tls.Certificate{}, err
 	}
-	parent, signer := ca, caKey
+	parent, signer := a.ca, a.key
 	if kind == CertSelfSigned {
 		parent, signer = leaf, key
 	}
 	der, err := x509.CreateCertificate(rand.Reader, leaf, parent, key.Public(), signer)
-	if err != nil {
-		return nil, tls.Certificate{}, err
-	}
-	pool, err := poolOf(ca, caKey)
-	return pool, tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
-}
-
-// poolOf trusts an authority.
-func poolOf(ca *x509.Certificate, key *ecdsa.PrivateKey) (*x509.CertPool, error) {
-	der, err := x509.CreateCertificate(rand.Reader, ca, ca, key.Public(), key)
-	if err != nil {
-		return nil, err
-	}
-	authority, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(authority)
-	return pool, nil
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
 }
