@@ -194,7 +194,7 @@ func (p *program) pullSeveral(ctx context.Context, d *feed.Definition, key strin
 
 // parseFeed unpacks and parses as a run would. The result is never nil.
 func (p *program) parseFeed(ctx context.Context, d *feed.Definition, f *os.File, rejects bool) (source.Parsed, error) {
-	o := source.ParseOptions{MaxRejects: 20, Refuse: func(head []byte) string { return ingest.NoList(d.Type, head) }}
+	o := source.ParseOptions{MaxRejects: 20, Now: p.now(), Refuse: func(head []byte) string { return ingest.NoList(d.Type, head) }}
 	if rejects {
 		o.OnReject = func(r intel.Reject) {
 			p.talk.problem("line %d: rejected %q: %s", r.Line, shorten(r.Value, 200), r.Reason)

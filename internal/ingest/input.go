@@ -180,6 +180,7 @@ func (a *attempt) parse(ctx context.Context, f *os.File) (source.Parsed, error) 
 	a.progress("parse", 0, size)
 	res, err := source.Parse(ctx, f, a.def, source.ParseOptions{
 		MaxRejects: maxRejects,
+		Now:        a.run.Started,
 		Step:       func(n int64) { a.progress("parse", n, max(n, size)) },
 		Refuse:     func(head []byte) string { return NoList(a.def.Type, head) },
 	})

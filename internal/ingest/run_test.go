@@ -251,6 +251,26 @@ func TestFirstRunIsGuardedToo(t *testing.T) {
 	l.verify()
 }
 
+// TestExpired checks that what a feed says has ended is judged by the run's time.
+func TestExpired(t *testing.T) {
+	l := newLab(t)
+	d := l.def("ends", map[string]any{"feed_type": "stix", "indicator_type": "auto"})
+	list := func(n int) string {
+		return fmt.Sprintf(`{"more": false, "page": %d, "objects": [
+			{"type": "indicator", "id": "indicator--1", "pattern": "[domain-name:value = 'ends.example']", "valid_until": %q},
+			{"type": "indicator", "id": "indicator--2", "pattern": "[domain-name:value = 'stays.example']"}]}`, n, l.now().Add(time.Duration(2-n)*time.Hour).Format(time.RFC3339))
+	}
+	l.srv.SetString("/ends", list(1))
+	if run := l.want(d, intel.RunOK, ""); run.Accepted != 2 || run.Suppressed != 0 {
+		t.Errorf("before: %+v", run.Counts)
+	}
+	l.srv.SetString("/ends", list(2))
+	if run := l.want(d, intel.RunOK, ""); run.Accepted != 1 || run.Suppressed != 1 {
+		t.Errorf("after: %+v", run.Counts)
+	}
+	l.verify()
+}
+
 func TestCountsAndRejects(t *testing.T) {
 	l := newLab(t)
 	d := l.def("counts", map[string]any{"indicator_type": "ipaddress", "guards": map[string]any{"max_reject": 0.95}})

@@ -99,7 +99,7 @@ func (s Spec) checkPaths(f format) error {
 	return errors.Join(errs...)
 }
 
-// checkFilter checks that the rules can be applied. Where headers, paths or documents name
+// checkFilter checks that the rules can be applied. Where headers, paths or a fixed layout name
 // further columns, only the records can show whether one is there.
 func (s Spec) checkFilter(f format) error {
 	var errs []error
@@ -110,7 +110,7 @@ func (s Spec) checkFilter(f format) error {
 			continue
 		}
 		_, numbered := columnNumber(rule.Column)
-		if p.find(rule.Column) < 0 && !numbered && !s.HasHeaders && f.path == nil && (f.kinds == 0 || f.lines) {
+		if p.find(rule.Column) < 0 && !numbered && !s.HasHeaders && f.path == nil && f.kinds == 0 {
 			errs = append(errs, fmt.Errorf("filter[%d].column: no column is called %q", i, rule.Column))
 		}
 	}

@@ -31,6 +31,7 @@ func TestCheck(t *testing.T) {
 		{Spec{Type: "hosts"}, ""},
 		{Spec{Type: "stix"}, ""},
 		{Spec{Type: "stix", Kinds: domain, Filter: []FilterRule{{Column: "tags", Values: []string{"x"}}}}, ""},
+		{Spec{Type: "rules", Filter: []FilterRule{{Column: "threat_type", Values: []string{"x"}}}}, ""},
 		{Spec{Type: "txt", Kinds: domain, Separator: "\t", Columns: value}, ""},
 		{Spec{Type: "json", Kinds: domain, Records: "a.b[]", Columns: value}, ""},
 		{Spec{Type: "csv", Kinds: domain, Columns: []Column{{Field: Indicator, Kinds: domain}, {Field: Indicator, Kinds: domain}}}, ""},

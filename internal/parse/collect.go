@@ -34,6 +34,7 @@ type collector struct {
 	took     []int              // entries of the record at hand, for formats that ask
 	inPart   *Part              // the part at hand, nil where the feed is one document
 	shared   *stix              // what a format remembers from part to part
+	retired  map[int]bool       // entries that are none any longer, unless something offers them anew
 }
 
 // offer is one indicator that a record offers; column is its column, or -1 where
@@ -74,7 +75,12 @@ func newCollector(s Spec, o Options) *collector {
 
 // value takes a record that is nothing but its value.
 func (c *collector) value(line int, value string) {
-	c.take(&record{line: line}, offer{-1, value}, c.kinds)
+	r := &record{line: line}
+	if len(c.filters) > 0 && !c.kept(r) {
+		c.suppress(suppressedFilter, 1)
+		return
+	}
+	c.take(r, offer{-1, value}, c.kinds)
 }
 
 // record takes a row or an object.
@@ -117,6 +123,10 @@ func (c *collector) take(r *record, o offer, kinds intel.KindSet) int {
 		pos = c.list.count
 		c.index.put(hash, pos)
 		c.list.add(c.entry(r, o, ind))
+		c.res.Accepted++
+	} else if len(c.retired) > 0 && c.retired[pos] {
+		delete(c.retired, pos)
+		*c.list.at(pos) = c.entry(r, o, ind)
 		c.res.Accepted++
 	} else {
 		c.merge(pos, r, o.column)

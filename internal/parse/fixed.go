@@ -2,6 +2,7 @@ package parse
 
 import (
 	"slices"
+	"time"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
 )
@@ -14,6 +15,8 @@ const (
 	suppressedKind    = "a kind that is not held"
 	suppressedFeed    = "a kind that the feed is not read for"
 	suppressedRevoked = "revoked"
+	suppressedExpired = "expired"
+	suppressedOlder   = "an older version of an object"
 )
 
 // finding is one indicator that a record offers, and what it may be.
@@ -47,6 +50,19 @@ func (c *collector) offered(r *record, found ...finding) []int {
 		}
 	}
 	return c.took
+}
+
+// expired says whether until, a time as RFC 3339 has it or without a zone (then of
+// UTC), is past at the run's time.
+func (c *collector) expired(until string) bool {
+	if until == "" || c.options.Now.IsZero() {
+		return false
+	}
+	t, err := time.Parse(time.RFC3339, until)
+	if err != nil {
+		t, err = time.Parse("2006-01-02T15:04:05", until)
+	}
+	return err == nil && !t.After(c.options.Now)
 }
 
 // names says where the members of an object go: the context field for a path,

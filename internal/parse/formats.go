@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
 )
@@ -94,6 +95,7 @@ const (
 type Options struct {
 	MaxRejects int                // kept in Result.Rejects; 0 = 20, negative = none
 	OnReject   func(intel.Reject) // called for every reject, in order; may be nil
+	Now        time.Time          // the run's time: what ended before is suppressed; zero = nothing ends
 }
 
 // Result is what one feed's bytes say. Read = Accepted + Duplicate + Suppressed +

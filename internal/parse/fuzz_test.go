@@ -33,12 +33,12 @@ func fuzzFormat(f *testing.F, format string) {
 	}
 	f.Fuzz(func(t *testing.T, input []byte, which byte) {
 		spec := specs[int(which)%len(specs)]
-		res, err := Collect(context.Background(), bytes.NewReader(input), spec, Options{})
+		res, err := Collect(context.Background(), bytes.NewReader(input), spec, goldenOptions())
 		checkSum(t, res)
 		if len(res.Entries) > most*len(input) || len(res.Rejects) > 20 {
 			t.Errorf("%d entries and %d rejects of %d bytes", len(res.Entries), len(res.Rejects), len(input))
 		}
-		again, err2 := Collect(context.Background(), iotest.HalfReader(bytes.NewReader(input)), spec, Options{})
+		again, err2 := Collect(context.Background(), iotest.HalfReader(bytes.NewReader(input)), spec, goldenOptions())
 		if !bytes.Equal(dump(res), dump(again)) || (err == nil) != (err2 == nil) {
 			t.Errorf("in pieces it reads otherwise: %v %v\n%s\n%s", err, err2, dump(res), dump(again))
 		}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
 	"github.com/google/go-cmp/cmp"
@@ -30,7 +31,7 @@ func TestGolden(t *testing.T) {
 		dir := filepath.Dir(file)
 		t.Run(filepath.ToSlash(strings.TrimPrefix(dir, "testdata"+string(filepath.Separator))), func(t *testing.T) {
 			spec, input := goldenCase(t, dir)
-			res, err := Collect(context.Background(), bytes.NewReader(input), spec, Options{})
+			res, err := Collect(context.Background(), bytes.NewReader(input), spec, goldenOptions())
 			checkSum(t, res)
 			golden(t, filepath.Join(dir, "expected.ndjson"), dump(res))
 			var message []byte
@@ -41,6 +42,9 @@ func TestGolden(t *testing.T) {
 		})
 	}
 }
+
+// goldenOptions are those that all cases are read with.
+func goldenOptions() Options { return Options{Now: time.Date(2026, 8, 22, 0, 0, 0, 0, time.UTC)} }
 
 // goldenCase reads a case's spec and input. The folder's first part is the format.
 func goldenCase(t testing.TB, dir string) (Spec, []byte) {

@@ -48,18 +48,30 @@ func (c *collector) except(value string) {
 	}
 }
 
-// withdraw takes excepted entries out of the result. Their duplicates stay
-// counted as what they are.
+// retire takes an entry out of the result, which counts as suppressed from now on,
+// unless another record offers it later.
+func (c *collector) retire(pos int, why string) {
+	if c.retired == nil {
+		c.retired = map[int]bool{}
+	}
+	c.retired[pos] = true
+	delete(c.more, pos)
+	c.res.Accepted--
+	c.res.Suppressed++
+	c.res.SuppressedFor[why]++
+}
+
+// withdraw takes excepted and retired entries out of the result. Their duplicates
+// stay counted as what they are.
 func (c *collector) withdraw() {
-	gone := map[int]bool{}
 	for _, ind := range c.excepted {
-		if pos, _ := c.index.find(ind, &c.list); pos >= 0 {
-			gone[pos] = true
+		if pos, _ := c.index.find(ind, &c.list); pos >= 0 && !c.retired[pos] {
+			c.retire(pos, suppressedExclusion)
 		}
 	}
-	n := len(gone)
+	gone := c.retired
 	all := c.list.take()
-	if n > 0 {
+	if len(gone) > 0 {
 		kept := all[:0]
 		for i, e := range all {
 			if !gone[i] {
@@ -68,9 +80,6 @@ func (c *collector) withdraw() {
 		}
 		clear(all[len(kept):])
 		all = kept
-		c.res.Accepted -= n
-		c.res.Suppressed += n
-		c.res.SuppressedFor[suppressedExclusion] += n
 	}
 	c.res.Entries = all
 }

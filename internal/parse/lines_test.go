@@ -132,7 +132,7 @@ func TestReadSizes(t *testing.T) {
 			"half":         iotest.HalfReader(bytes.NewReader(input)),
 			"data and EOF": iotest.DataErrReader(bytes.NewReader(input)),
 		} {
-			res, _ := Collect(context.Background(), r, spec, Options{})
+			res, _ := Collect(context.Background(), r, spec, goldenOptions())
 			want, err := os.ReadFile(filepath.Join(filepath.Dir(file), "expected.ndjson"))
 			if err != nil {
 				t.Fatal(err)

@@ -120,6 +120,8 @@ func (o *otx) indicator(s *jsonStream) error {
 		o.c.suppress(suppressedKind, 1)
 	case t.get(0, "is_active") == "0" || t.get(0, "is_active") == "false":
 		o.c.suppress("not active any longer", 1)
+	case o.c.expired(t.get(0, "expiration")):
+		o.c.suppress(suppressedExpired, 1)
 	default:
 		if kinds == 0 {
 			kinds = o.c.kinds

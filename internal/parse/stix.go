@@ -3,6 +3,7 @@ package parse
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"hash/maphash"
 	"io"
 	"strings"
@@ -31,10 +32,12 @@ type stix struct {
 	rec     record
 	found   []finding
 	seed    maphash.Seed
-	places  map[uint64][]int32 // object → its entries
-	names   map[uint64][]pair  // object → what it says of those that it is linked with
+	places  map[uint64]stixPlace // object → its entries
+	owners  []uint32             // entry → how many objects offer it
+	names   map[uint64][]pair    // object → what it says of those that it is linked with
 	links   []stixLink
 	said    []stixSaying
+	bare    int      // places of objects that have no entries
 	late    []uint64 // what the object at hand refers to and was not seen yet
 }
 
@@ -51,7 +54,7 @@ func readSTIX(ctx context.Context, r io.Reader, c *collector) error {
 	if c.shared != nil { // a further page: what it refers to may be on an earlier one
 		return c.documents(ctx, r, c.shared.document)
 	}
-	x := &stix{c: c, seed: maphash.MakeSeed(), places: map[uint64][]int32{}, names: map[uint64][]pair{}}
+	x := &stix{c: c, seed: maphash.MakeSeed(), places: map[uint64]stixPlace{}, names: map[uint64][]pair{}}
 	c.shared = x // finish connects
 	for id, label := range stixTLP {
 		x.names[x.id("marking-definition--"+id)] = []pair{{intel.FieldTLP, label}}
@@ -73,8 +76,9 @@ var stixTLP = map[string]string{
 	"e828b379-4e03-4974-9ac4-e53a884c97c1": "red",
 }
 
-// document takes a bundle, an envelope or an array. Both of the first have their
-// objects in a member of that name, which may be missing: then there are none.
+// document takes a bundle, an envelope, an array or a single object. Both of the
+// first have their objects in a member of that name, which may be missing: then
+// there are none.
 func (x *stix) document(s *jsonStream) error {
 	object := func() error { return x.object(s) }
 	switch c, err := s.peek(); {
@@ -85,38 +89,78 @@ func (x *stix) document(s *jsonStream) error {
 	case c != '{':
 		return s.bad("a STIX bundle, TAXII envelope or array belongs here, not %s", cmp.Or(jsonKind(c), string(rune(c))))
 	}
-	known, others := false, false
+	known := false
+	single := stixSingle{line: s.line}
 	err := s.members(func(name string) error {
-		switch name {
-		case "objects":
-			known = true
-			return s.each(object)
-		case "more", "next":
-			known = true
-		case "type":
-			_, ok, err := s.value(&x.tree)
-			known = known || ok && x.tree.plain(0) == "bundle"
+		switch c, err := s.peek(); {
+		case err != nil:
 			return err
+		case name == "objects" && c == '[':
+			known = true
+			return s.elements(object)
+		case name == "more", name == "next":
+			known = true
+			return s.skip()
 		}
-		others = true
-		return s.skip()
+		_, ok, err := s.value(&x.tree)
+		known = known || ok && name == "type" && x.tree.plain(0) == "bundle"
+		single.add(name, &x.tree, ok)
+		return err
 	})
-	if err == nil && !known && others {
-		return s.bad("no STIX bundle and no TAXII envelope: the document has no objects")
+	if err == nil && !known && single.text.Len() > 0 {
+		return x.single(s, &single)
 	}
 	return err
+}
+
+// stixSingle gathers the members of a document that may be a single object.
+type stixSingle struct {
+	line int
+	text strings.Builder
+	long bool
+}
+
+func (o *stixSingle) add(name string, value *tree, ok bool) {
+	if o.long = o.long || !ok || o.text.Len()+len(value.text) > maxRecord; o.long {
+		return
+	}
+	key, _ := json.Marshal(name) // a string always encodes
+	o.text.WriteString(string(key) + ":" + value.text + ",")
+}
+
+// single takes a document that is neither bundle nor envelope: a single object,
+// if its id says so, or an object of objects.
+func (x *stix) single(s *jsonStream, o *stixSingle) error {
+	bad := s.bad("no STIX bundle, TAXII envelope or object: the document has no objects, and no id of one")
+	if o.long {
+		return bad
+	}
+	if err := x.tree.parse("{" + strings.TrimSuffix(o.text.String(), ",") + "}"); err != nil {
+		return bad
+	}
+	if kind := x.tree.get(0, "type"); kind == "" || !strings.HasPrefix(x.tree.get(0, "id"), kind+"--") {
+		return bad
+	}
+	x.take(o.line)
+	return nil
 }
 
 // object takes one object.
 func (x *stix) object(s *jsonStream) error {
 	line, ok, err := s.value(&x.tree)
-	if !ok {
+	switch {
+	case !ok:
 		return err
-	}
-	if x.tree.nodes[0].kind != '{' {
+	case x.tree.nodes[0].kind != '{':
 		x.c.reject(line, x.tree.text, "not an object")
-		return nil
+	default:
+		x.take(line)
 	}
+	return nil
+}
+
+// take takes the object that is in the tree.
+func (x *stix) take(line int) {
 	x.rec.begin(line, x.tree.text)
 	switch kind := x.tree.get(0, "type"); kind {
 	case "":
@@ -140,7 +184,6 @@ func (x *stix) object(s *jsonStream) error {
 			x.observable(0, kind)
 		}
 	}
-	return nil
 }
 
 // stixNamed are the objects whose name is context of what they are related to,
@@ -169,9 +212,16 @@ var stixFields = names{
 func (x *stix) indicator() {
 	t := &x.tree
 	text := t.get(0, "pattern")
+	if !x.newest() {
+		x.c.suppress(suppressedOlder, 1)
+		return
+	}
 	switch language := t.get(0, "pattern_type"); {
 	case t.get(0, "revoked") == "true":
 		x.c.suppress(suppressedRevoked, 1)
+		return
+	case x.c.expired(t.get(0, "valid_until")):
+		x.c.suppress(suppressedExpired, 1)
 		return
 	case language != "" && language != "stix":
 		x.c.suppress("a pattern that is not of STIX", 1)

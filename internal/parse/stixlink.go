@@ -3,6 +3,7 @@ package parse
 import (
 	"hash/maphash"
 	"slices"
+	"time"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
 )
@@ -43,15 +44,77 @@ func (x *stix) around(at int32) {
 // took remembers the entries of the object at hand, and to what it refers that
 // was not seen yet.
 func (x *stix) took(entries []int) {
+	for _, e := range entries {
+		for len(x.owners) <= e {
+			x.owners = append(x.owners, 0)
+		}
+		x.owners[e]++
+	}
 	id := x.id(x.tree.get(0, "id"))
 	if len(entries) == 0 || id == 0 {
 		return
 	}
-	for _, e := range entries {
-		x.places[id] = append(x.places[id], int32(e))
+	p := x.places[id]
+	if p.modified != 0 && len(p.entries) == 0 {
+		x.bare--
 	}
+	for _, e := range entries {
+		p.entries = append(p.entries, int32(e))
+	}
+	x.places[id] = p
 	for _, to := range x.late {
 		x.link(id, to)
+	}
+}
+
+// stixPlace is what became of an object.
+type stixPlace struct {
+	entries  []int32
+	modified int64 // its version, in nanoseconds since 1970; 0 = none
+}
+
+// maxStixVersions is of how many objects without entries the version is known.
+const maxStixVersions = 1 << 17
+
+// newest says whether no later version of the object at hand was seen. Of an
+// earlier one it takes back what only that offers.
+func (x *stix) newest() bool {
+	id := x.id(x.tree.get(0, "id"))
+	t, err := time.Parse(time.RFC3339, x.tree.get(0, "modified"))
+	if id == 0 || err != nil {
+		return true
+	}
+	modified := t.UnixNano()
+	p, seen := x.places[id]
+	switch {
+	case !seen && x.bare >= maxStixVersions:
+		return true
+	case !seen:
+		x.bare++
+	case p.modified > modified:
+		return false
+	case p.modified != 0 && p.modified < modified:
+		if len(p.entries) > 0 {
+			x.bare++
+		}
+		x.takeBack(p.entries)
+		p.entries = nil
+	}
+	p.modified = modified
+	x.places[id] = p
+	return true
+}
+
+// takeBack suppresses what an object offered that has a newer version.
+func (x *stix) takeBack(entries []int32) {
+	for _, e := range entries {
+		if x.owners[e]--; x.owners[e] == 0 {
+			x.c.retire(int(e), suppressedOlder)
+			continue
+		}
+		x.c.res.Duplicate--
+		x.c.res.Suppressed++
+		x.c.res.SuppressedFor[suppressedOlder]++
 	}
 }
 
@@ -158,7 +221,7 @@ func (x *stix) observed() {
 func (x *stix) connect() {
 	left := maxStixMentions
 	say := func(id uint64, pairs []pair) {
-		for _, pos := range x.places[id] {
+		for _, pos := range x.places[id].entries {
 			has := x.c.list.at(int(pos)).Fields
 			for _, p := range pairs {
 				if p = typed(p.name, p.value); left > 0 && p.value != "" && x.c.added(int(pos)) < maxStixSaid && !slices.Contains(has.Get(p.name), p.value) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/elasticintel/elasticintel/internal/feed"
 	"github.com/elasticintel/elasticintel/internal/fetch"
@@ -20,6 +21,7 @@ const headSize = 4096
 type ParseOptions struct {
 	MaxRejects int
 	OnReject   func(intel.Reject)
+	Now        time.Time                // the run's time, see parse.Options
 	Step       func(n int64)            // how many unpacked bytes were read, about every MiB; may be nil
 	Refuse     func(head []byte) string // why a part that starts like this is none of the feed, or ""; may be nil
 }
@@ -45,7 +47,7 @@ func Parse(ctx context.Context, f *os.File, d *feed.Definition, o ParseOptions) 
 	}
 	defer body.Close()
 	w := &watcher{ctx: ctx, r: body, step: o.Step}
-	res, err := parse.Collect(ctx, w, d.Spec(), parse.Options{MaxRejects: o.MaxRejects, OnReject: o.OnReject})
+	res, err := parse.Collect(ctx, w, d.Spec(), parse.Options{MaxRejects: o.MaxRejects, OnReject: o.OnReject, Now: o.Now})
 	return Parsed{Result: res, Head: w.head}, err
 }
 
@@ -57,7 +59,7 @@ func parsePack(ctx context.Context, f *os.File, d *feed.Definition, o ParseOptio
 	p := &partReader{ctx: ctx, u: u, d: d, o: o, left: maxPack}
 	defer p.close()
 	var out Parsed
-	out.Result, out.Bad, err = parse.CollectParts(ctx, p.next, d.Spec(), parse.Options{MaxRejects: o.MaxRejects, OnReject: o.OnReject})
+	out.Result, out.Bad, err = parse.CollectParts(ctx, p.next, d.Spec(), parse.Options{MaxRejects: o.MaxRejects, OnReject: o.OnReject, Now: o.Now})
 	if out.Parts = p.n; out.Accepted == 0 && d.Type != "text" {
 		out.Head = p.first
 	}
