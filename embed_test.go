@@ -135,7 +135,7 @@ func TestCatalogueOnSamples(t *testing.T) {
 		records  int // counted without our parser
 		context  string
 	}{
-		{"reconstructed/urlhaus/recent.csv", "urlhaus-recent", 400, "feed_first_seen reference reporter threat_type url_status urlhaus_id"},
+		{"reconstructed/urlhaus/recent.csv", "urlhaus", 400, "feed_first_seen reference reporter threat_type url_status urlhaus_id"},
 		{"reconstructed/urlhaus/recent.json", "urlhaus-recent-json", 400, "feed_first_seen reference reporter threat_type url_status"},
 		{"reconstructed/threatfox/recent.csv", "threatfox-recent", 400, "confidence feed_first_seen ioc_type malware reference threat_type threatfox_id"},
 		{"reconstructed/threatfox/recent.json", "threatfox-recent-json", 400, "confidence feed_first_seen ioc_type malware reference threat_type"},

@@ -2,9 +2,11 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,11 +24,11 @@ func (p *program) feedsEnableCmd() *cobra.Command {
 		Long: `Switches feeds on. A running server begins to pull them at once. A secret is read from a prompt, or from stdin where that
 is no terminal, never from the command line; it is kept in a file of mode 0600 beside the data. A variable EI_SECRET_<NAME>
 wins over it.`,
-		Example: "  elasticintel feeds enable urlhaus\n  elasticintel feeds enable threatfox --secret ABUSECH_AUTH_KEY=-",
+		Example: "  elasticintel feeds enable urlhaus --secret urlhaus=-\n  elasticintel feeds enable threatfox-recent --secret ABUSECH_AUTH_KEY=-",
 		Args:    args(1, -1, "feeds"), ValidArgsFunction: p.completeFeeds,
 		RunE: func(cmd *cobra.Command, ids []string) error { return p.enable(cmd.Context(), ids, secrets) },
 	}
-	cmd.Flags().StringArrayVar(&secrets, "secret", nil, "NAME=-: read the secret NAME from a prompt or from stdin")
+	cmd.Flags().StringArrayVar(&secrets, "secret", nil, "NAME=-: read the secret NAME, or that of the feed NAME, from a prompt or from stdin")
 	return cmd
 }
 
@@ -109,35 +111,45 @@ func (p *program) definitions(ids []string) ([]*feed.Definition, error) {
 	return defs, nil
 }
 
-// secretNames reads the NAME=- of --secret. A name that none of the feeds uses
-// is a slip, and a value on the command line is refused: it would stand in the
-// shell's history and in the list of processes.
+// secretNames reads the NAME=- of --secret. NAME is a secret of one of the feeds,
+// in any case, or such a feed's id, which stands for its secret. A name that none
+// of the feeds uses is a slip, and a value on the command line is refused: it would
+// stand in the shell's history and in the list of processes.
 func secretNames(flags []string, defs []*feed.Definition) ([]string, error) {
 	var used, names []string
 	for _, d := range defs {
-		if d.NeedsKey() {
+		if d.NeedsKey() && !slices.Contains(used, d.Auth.Secret) {
 			used = append(used, d.Auth.Secret)
 		}
 	}
 	for _, f := range flags {
 		name, source, _ := strings.Cut(f, "=")
+		secret := secretOf(name, defs)
 		if source != "-" {
-			return nil, usageError(fmt.Sprintf("Give --secret %s=- and type it, or pipe it in; or set %s.", name, local.SecretVar(name)), "a secret never stands on the command line")
+			return nil, usageError(fmt.Sprintf("Give --secret %s=- and type it, or pipe it in; or set %s.", name, local.SecretVar(cmp.Or(secret, name))), "a secret never stands on the command line")
 		}
-		known := false
-		for _, u := range used {
-			known = known || u == name
-		}
-		if !known {
+		if secret == "" {
 			hint := "None of these feeds needs a secret."
 			if len(used) > 0 {
-				hint = "The secret is called " + strings.Join(used, ", ") + "."
+				hint = "The secret is called " + strings.Join(used, ", ") + "; the feed's id will do, too."
 			}
 			return nil, usageError(hint, "--secret: none of these feeds uses a secret %q", name)
 		}
-		names = append(names, name)
+		if !slices.Contains(names, secret) {
+			names = append(names, secret)
+		}
 	}
 	return names, nil
+}
+
+// secretOf is the secret that a person means by name, "" where there is none.
+func secretOf(name string, defs []*feed.Definition) string {
+	for _, d := range defs {
+		if d.NeedsKey() && (strings.EqualFold(name, d.Auth.Secret) || name == d.ID) {
+			return d.Auth.Secret
+		}
+	}
+	return ""
 }
 
 // readSecret asks for a secret on a terminal, else reads a line of stdin.

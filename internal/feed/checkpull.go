@@ -141,8 +141,8 @@ func (c *checker) since() {
 	c.param("since", s.In, s.Param, true)
 	c.oneOf("since.format", s.Format, sinceFormats)
 	c.place("since.from", s.From, false)
-	if s.First < 0 || s.Overlap < 0 {
-		c.bad("since", "first and overlap must not be negative")
+	if s.First < 0 || s.Overlap < 0 || s.Most < 0 {
+		c.bad("since", "first, overlap and most must not be negative")
 	}
 	if c.def.Items != nil || c.def.isManifest() || c.def.Type == TypeTaxii {
 		c.bad("since", "does not go together with items, a MISP manifest or taxii, which know by themselves what is new")

@@ -42,6 +42,7 @@ type Since struct {
 	Format  string         `json:"format,omitempty"`  // one of the Since… constants; default rfc3339
 	First   intel.Duration `json:"first,omitempty"`   // how far back the first pull asks; 0 = without the parameter
 	Overlap intel.Duration `json:"overlap,omitempty"` // asked for again each time
+	Most    intel.Duration `json:"most,omitempty"`    // no further back than this, which is all that the provider allows; 0 = no limit
 	From    string         `json:"from,omitempty"`    // where an answer says what to ask next: a JSON path or header:NAME; default: the run's start
 }
 

@@ -353,6 +353,25 @@ func TestSinceEmptyFirst(t *testing.T) {
 	l.verify()
 }
 
+// A provider that goes back a week is asked for no more, also after a longer pause.
+func TestSinceMost(t *testing.T) {
+	l := newLab(t)
+	b := &book{l: l, id: "new", names: names("n", 1)}
+	l.srv.Handle("/new", b.ServeHTTP)
+	d := l.def("new", paged(nil, map[string]any{"presence": "append", "since": map[string]any{"param": "s", "format": "days", "first": "30d", "most": "7d", "overlap": "1h"}}))
+	for i, step := range []struct {
+		after time.Duration
+		want  string
+	}{{0, "7"}, {time.Hour, "1"}, {9 * 24 * time.Hour, "7"}} {
+		l.advance(step.after)
+		b.names = names("n", i+1)
+		run := l.want(d, intel.RunOK, "")
+		if got := l.asked("/new", "s"); got != step.want || strings.Contains(run.Reason, "is missing") != (i == 2) {
+			t.Errorf("step %d: %s days, want %s: %s", i, got, step.want, run.Reason)
+		}
+	}
+}
+
 func TestSinceFormats(t *testing.T) {
 	for format, want := range map[string]string{
 		"rfc3339": "2026-02-27T12:00:00Z", "unix": "1772193600", "unix_ms": "1772193600000", "date": "2026-02-27", "hours": "48", "days": "2",

@@ -271,6 +271,12 @@ func (p *pager) setSince(q *question) error {
 	default:
 		return nil
 	}
+	if most := time.Duration(s.Most); most > 0 && p.Now.Sub(from) > most {
+		if err == nil {
+			p.note("the last good run was longer ago than the %v that the provider tells of; what was listed before is missing", s.Most)
+		}
+		from = p.Now.Add(-most)
+	}
 	value, number := instant(s.Format, from, p.Now)
 	return q.set(s.In, s.Param, value, number)
 }
