@@ -3,29 +3,17 @@ package parse
 import (
 	"bytes"
 	"context"
-	"path/filepath"
 	"testing"
 	"testing/iotest"
 )
 
-// fuzzFormat fuzzes the readers of one format with the golden inputs as seeds. No
+// fuzzFormat fuzzes the readers of one format, see fuzzSeeds for its seeds. No
 // input may panic, break the account or give more than it has bytes, and it must
 // not matter in which pieces the bytes come.
 func fuzzFormat(f *testing.F, format string) {
-	dirs, err := filepath.Glob(filepath.Join("testdata", format, "*", "spec.json"))
-	if err != nil || len(dirs) == 0 {
-		f.Fatalf("no seeds for %s: %v", format, err)
-	}
-	var specs []Spec
-	for _, s := range variants() {
-		if s.Type == format {
-			specs = append(specs, s)
-		}
-	}
-	for _, file := range dirs {
-		spec, input := goldenCase(f, filepath.Dir(file))
-		specs = append(specs, spec)
-		f.Add(input, byte(len(specs)-1))
+	specs, seeds := fuzzSeeds(f, format)
+	for _, s := range seeds {
+		f.Add(s.input, s.which)
 	}
 	most := 1
 	if format == "ipset" || format == "rbldnsd" {
