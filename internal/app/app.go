@@ -29,9 +29,12 @@ type Config struct {
 	Keys     *auth.Keys
 	Starter  []Snapshot // starter data, for feeds that have none
 	Parallel int        // feed runs at a time
-	Offline  bool       // pull nothing
-	Version  string
-	Log      *slog.Logger
+	// Receivers are told when a feed has been in another class of health for AlertAfter.
+	Receivers  []Receiver
+	AlertAfter time.Duration
+	Offline    bool // pull nothing
+	Version    string
+	Log        *slog.Logger
 
 	// Reload reads the catalogue again where it changed.
 	Reload func() (changed bool, err error)
@@ -75,11 +78,14 @@ type App struct {
 	failed chan error   // the HTTP server's end, if it was not asked for
 	ready  atomic.Value // error or nil inside a readiness
 	untidy untidy
+	alerts *Alerts
+	ran    chan struct{} // wakes attend
 }
 
 // New puts the parts together and starts nothing.
 func New(cfg Config) *App {
-	a := &App{cfg: cfg, feeds: NewFeeds(cfg.Feeds), failed: make(chan error, 1), untidy: newUntidy()}
+	a := &App{cfg: cfg, feeds: NewFeeds(cfg.Feeds), failed: make(chan error, 1), untidy: newUntidy(), ran: make(chan struct{}, 1)}
+	a.alerts = NewAlerts(AlertsConfig{Receivers: cfg.Receivers, After: cfg.AlertAfter, Started: cfg.Feeds.Now(), Say: cfg.Say}, a.feeds)
 	a.setReady(errors.New("starting"))
 	a.sched = schedule.New(schedule.Config{
 		Source: a.feeds, Runner: cfg.Feeds.Runner, Parallel: cfg.Parallel, Now: cfg.Feeds.Now, Log: cfg.Log, OnRun: a.onRun,
@@ -112,6 +118,7 @@ func (a *App) Start() {
 	a.loops.Go(a.work)
 	a.loops.Go(a.watch)
 	a.loops.Go(a.tidy)
+	a.loops.Go(a.attend)
 }
 
 // Failed gives the error that ended the HTTP server unasked.
@@ -162,6 +169,7 @@ func (a *App) work() {
 	}
 	a.refresh()
 	a.setReady(nil)
+	a.ended()
 	a.readAhead()
 	a.untidy.add(slices.Collect(maps.Keys(a.cfg.Feeds.Engine.Held()))...)
 	if a.cfg.Offline {
@@ -251,6 +259,7 @@ func (a *App) onRun(r intel.Run) {
 	}
 	next, _ := a.feeds.Next(context.WithoutCancel(a.ctx), r.Feed)
 	a.cfg.OnRun(r, next)
+	a.ended()
 }
 
 var _ api.Feeds = (*Feeds)(nil)

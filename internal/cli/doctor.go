@@ -37,14 +37,15 @@ const (
 )
 
 func (p *program) doctorCmd() *cobra.Command {
+	test := false
 	cmd := &cobra.Command{
 		Use: "doctor", Short: "Check everything that usually goes wrong, and say how to mend it",
-		Long: `Checks the data folder, the disk, the clock, the stored data, the catalogue, the feeds, the secrets, the keys and the
-address. It changes nothing. Exit code 5 where something is broken; warnings alone are 0.`,
+		Long: `Checks the data folder, the disk, the clock, the stored data, the catalogue, the feeds, the secrets, the keys, the
+address and the webhooks of alerts. It changes nothing, and sends nothing without --send-test-alert. Exit code 5 where something is broken; warnings alone are 0.`,
 		Example: "  elasticintel doctor\n  elasticintel doctor --json | jq '.[] | select(.level != \"ok\")'",
 		Args:    args(0, 0, "nothing"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			found := p.examine(cmd.Context())
+			found := p.examine(cmd.Context(), test)
 			if cmd.Context().Err() != nil {
 				return context.Canceled
 			}
@@ -59,7 +60,8 @@ address. It changes nothing. Exit code 5 where something is broken; warnings alo
 			return nil
 		},
 	}
-	p.cfg.Bind(cmd.Flags(), "listen")
+	cmd.Flags().BoolVar(&test, "send-test-alert", false, "send a message of type test to each webhook")
+	p.cfg.Bind(cmd.Flags(), append(alertFlags(), "listen")...)
 	return cmd
 }
 
@@ -82,7 +84,7 @@ func findingColumns() []column[finding] {
 }
 
 // examine makes all checks. Each stands alone, so that one failure hides no other.
-func (p *program) examine(ctx context.Context) []finding {
+func (p *program) examine(ctx context.Context, testAlert bool) []finding {
 	var found []finding
 	add := func(check, level, fix, format string, a ...any) {
 		found = append(found, finding{check, level, fmt.Sprintf(format, a...), fix})
@@ -93,6 +95,7 @@ func (p *program) examine(ctx context.Context) []finding {
 	p.checkFeeds(ctx, f, add)
 	p.checkSecrets(add)
 	p.checkServer(ctx, f, add)
+	p.checkAlerts(ctx, testAlert, add)
 	return found
 }
 
@@ -243,7 +246,7 @@ func (p *program) checkViews(views []feed.View, add addFinding) {
 	if good == 0 && enabled > 0 {
 		level, fix = levelWarn, "`elasticintel ingest --all` pulls them; is there a way to the Internet?"
 	}
-	add("feeds", level, fix, "%s; %d of %s are healthy", healthText(views), good, plural(enabled, "enabled feed"))
+	add("feeds", level, fix, "%s; %d of %s are healthy", feed.Tally(views), good, plural(enabled, "enabled feed"))
 }
 
 func (p *program) checkSecrets(add addFinding) {

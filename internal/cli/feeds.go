@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -58,30 +57,10 @@ starts with those that need somebody.`,
 				})
 			}
 			err = errors.Join(printList(p.out, views, p.statusColumns()), p.out.flush())
-			p.talk.say("%s.", healthText(views))
+			p.talk.say("%s.", feed.Tally(views))
 			return err
 		},
 	}
-}
-
-// healthText counts feeds by their health: "2 failing, 31 healthy".
-func healthText(views []feed.View) string {
-	var parts []string
-	for _, c := range feed.Classes() {
-		n := 0
-		for i := range views {
-			if views[i].State.Status == c {
-				n++
-			}
-		}
-		if n > 0 {
-			parts = append(parts, fmt.Sprintf("%s %s", thousands(n), c))
-		}
-	}
-	if len(parts) == 0 {
-		return "No feeds"
-	}
-	return strings.Join(parts, ", ")
 }
 
 // feedViews are the feeds named, or all.

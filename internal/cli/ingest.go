@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -46,7 +47,7 @@ Exit code: 0 done or unchanged, 4 not reachable, 5 where a run was held back or 
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "run every feed that is enabled")
 	cmd.Flags().StringVar(&file, "file", "", "read this file instead of downloading")
-	p.cfg.Bind(cmd.Flags(), "parallel", "keep-raw", "keep-history")
+	p.cfg.Bind(cmd.Flags(), append(alertFlags(), "parallel", "keep-raw", "keep-history")...)
 	return cmd
 }
 
@@ -65,6 +66,10 @@ func (p *program) ingest(ctx context.Context, ids []string, file string) error {
 	if err != nil {
 		return err
 	}
+	hooks, err := p.receivers(x.secrets, filepath.Join(x.folder.Root, ".tmp"))
+	if err != nil {
+		return err
+	}
 	jobs, err := p.jobs(ctx, x, ids, file)
 	if err != nil {
 		return err
@@ -74,6 +79,7 @@ func (p *program) ingest(ctx context.Context, ids []string, file string) error {
 		return err
 	}
 	p.tidy(ctx, x, runs)
+	p.tellAlerts(ctx, x, hooks)
 	return outcome(runs)
 }
 

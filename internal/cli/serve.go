@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,13 +34,17 @@ It listens on this machine only. For other machines make a key first (elasticint
 		Args: args(0, 0, "nothing"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.serve(cmd.Context()) },
 	}
-	p.cfg.Bind(cmd.Flags(), "listen", "parallel", "keep-raw", "keep-history", "grace", "offline")
+	p.cfg.Bind(cmd.Flags(), append(alertFlags(), "listen", "parallel", "keep-raw", "keep-history", "grace", "offline")...)
 	return cmd
 }
 
 func (p *program) serve(ctx context.Context) error {
 	p.serving = true
 	x, err := p.openParts(ctx, true)
+	if err != nil {
+		return err
+	}
+	hooks, err := p.receivers(x.secrets, filepath.Join(x.folder.Root, ".tmp"))
 	if err != nil {
 		return err
 	}
@@ -54,7 +59,9 @@ func (p *program) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a := app.New(p.appConfig(x, keys, ln))
+	c := p.appConfig(x, keys, ln)
+	c.Receivers, c.AlertAfter = asReceivers(hooks), time.Duration(p.cfg.AlertAfter)
+	a := app.New(c)
 	a.Start()
 	fmt.Fprintf(p.out.w, "http://%s\n", ln.Addr())
 	if err := p.out.flush(); err != nil {

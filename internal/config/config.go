@@ -19,18 +19,23 @@ import (
 // Config is every setting that outlives one command. The zero value is not
 // usable; start from Default.
 type Config struct {
-	Data     string            // folder that holds everything durable
-	Feeds    string            // folder of feed definitions that replaces the built-in catalogue; "" = built in
-	Output   string            // table, json, ndjson or csv
-	Quiet    bool              // no talk on stderr, errors only
-	LogLevel string            // debug, info, warn or error
-	Listen   string            // HOST:PORT of the server; no HOST = 127.0.0.1
-	Parallel int               // feed runs at a time
-	KeepRaw  intel.Duration    // how long raw downloads are kept
-	KeepHist intel.Duration    // how long closed listings are kept; 0 for ever
-	Grace    intel.Duration    // how long replaced segments stay for readers that still use them
-	Offline  bool              // serve only: answer, but pull nothing
-	Secrets  map[string]Secret // feed secrets from EI_SECRET_<NAME>, by NAME as written there
+	Data     string         // folder that holds everything durable
+	Feeds    string         // folder of feed definitions that replaces the built-in catalogue; "" = built in
+	Output   string         // table, json, ndjson or csv
+	Quiet    bool           // no talk on stderr, errors only
+	LogLevel string         // debug, info, warn or error
+	Listen   string         // HOST:PORT of the server; no HOST = 127.0.0.1
+	Parallel int            // feed runs at a time
+	KeepRaw  intel.Duration // how long raw downloads are kept
+	KeepHist intel.Duration // how long closed listings are kept; 0 for ever
+	Grace    intel.Duration // how long replaced segments stay for readers that still use them
+	Offline  bool           // serve only: answer, but pull nothing
+
+	AlertWebhooks SecretList     // URLs that are told when a feed falls sick or heals
+	AlertNetworks NetworkList    // where they may be although it is not public
+	AlertAfter    intel.Duration // how long a feed must be in a class of health before that is told
+
+	Secrets map[string]Secret // feed secrets from EI_SECRET_<NAME>, by NAME as written there
 }
 
 // Default returns the settings of a fresh machine.
@@ -38,6 +43,7 @@ func Default() Config {
 	return Config{
 		Data: "ei-data", Output: "table", LogLevel: "error", Listen: "127.0.0.1:7331", Parallel: 4,
 		KeepRaw: intel.Duration(90 * 24 * time.Hour), Grace: intel.Duration(15 * time.Minute),
+		AlertAfter: intel.Duration(10 * time.Minute),
 	}
 }
 
@@ -76,6 +82,9 @@ func (c *Config) settings() []setting {
 		{"keep-raw", "", "how long raw downloads are kept, such as 90d; 0 keeps them for ever", &c.KeepRaw},
 		{"keep-history", "", "how long listings that ended are kept after their last change, such as 730d; 0 keeps them for ever", &c.KeepHist},
 		{"grace", "", "how long replaced segments stay for readers that still use them", &c.Grace},
+		{"alert-webhook", "", "URL that is told when a feed falls sick or heals; may be repeated. It is a secret: better in the variable or the file than here", &c.AlertWebhooks},
+		{"alert-allow-network", "", "network in which webhooks may be although it is not public, such as 10.0.0.0/8; may be repeated", &c.AlertNetworks},
+		{"alert-after", "", "how long a feed must be in a new class of health before that is told; 0 tells at once", &c.AlertAfter},
 		{"offline", "", "answer from the data folder and pull no feed", &c.Offline},
 	}
 }
@@ -95,6 +104,8 @@ func (c *Config) Bind(fs *pflag.FlagSet, names ...string) {
 			fs.IntVarP(p, s.name, s.short, *p, s.usage)
 		case *intel.Duration:
 			fs.VarP((*durationFlag)(p), s.name, s.short, s.usage)
+		case pflag.Value:
+			fs.VarP(p, s.name, s.short, s.usage)
 		}
 	}
 }
@@ -191,12 +202,19 @@ func (c *Config) decodeFile(name string, file []byte) (map[string]string, error)
 	out := make(map[string]string, len(raw))
 	for key, v := range raw {
 		flag := strings.ReplaceAll(key, "_", "-")
-		if !slices.ContainsFunc(c.settings(), func(s setting) bool { return s.name == flag }) {
+		if c.field(flag) == nil {
 			return nil, fmt.Errorf("%s: unknown key %q%s", name, key, c.hint(flag))
 		}
 		var s any
 		if err := json.Unmarshal(v, &s); err != nil {
 			return nil, fmt.Errorf("%s: key %q: %w", name, key, err)
+		}
+		list, isList := s.([]any)
+		if _, several := c.field(flag).(pflag.Value); several && isList {
+			if out[flag], isList = words(list); isList {
+				continue
+			}
+			return nil, fmt.Errorf("%s: key %q: want a list of texts", name, key)
 		}
 		switch s.(type) {
 		case string, bool, float64:
@@ -209,6 +227,16 @@ func (c *Config) decodeFile(name string, file []byte) (map[string]string, error)
 		}
 	}
 	return out, nil
+}
+
+// field is a pointer to the field of a setting, nil where there is no such setting.
+func (c *Config) field(name string) any {
+	for _, s := range c.settings() {
+		if s.name == name {
+			return s.field
+		}
+	}
+	return nil
 }
 
 func (c *Config) hint(key string) string {

@@ -94,3 +94,57 @@ func TestSecret_NeverPrints(t *testing.T) {
 		t.Errorf("a secret stands in %s", all)
 	}
 }
+
+func alerts(args, environ []string, file string) (Config, error) {
+	c := Default()
+	fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
+	c.Bind(fs, "alert-webhook", "alert-allow-network", "alert-after")
+	if err := fs.Parse(args); err != nil {
+		return c, err
+	}
+	var data []byte
+	if file != "" {
+		data = []byte(file)
+	}
+	return c, c.Fill(fs, environ, "ei.json", data)
+}
+
+// Webhooks and networks are lists: of flags, of words in a variable, of texts in
+// the file. The URLs are secrets.
+func TestLists(t *testing.T) {
+	const a, b = "https://a.example/hunter2", "https://b.example/hunter2"
+	for name, fill := range map[string]func() (Config, error){
+		"flags": func() (Config, error) {
+			return alerts([]string{"--alert-webhook", a, "--alert-webhook=" + b, "--alert-allow-network", "10.0.0.0/8", "--alert-allow-network", "::1", "--alert-after", "0"}, []string{"EI_ALERT_WEBHOOK=https://other.example"}, "")
+		},
+		"variables": func() (Config, error) {
+			return alerts(nil, []string{"EI_ALERT_WEBHOOK= " + a + "\n" + b, "EI_ALERT_ALLOW_NETWORK=10.0.0.0/8 ::1", "EI_ALERT_AFTER=0"}, `{"alert_webhook":"https://other.example"}`)
+		},
+		"file": func() (Config, error) {
+			return alerts(nil, nil, `{"alert_webhook":["`+a+`","`+b+`"],"alert_allow_network":"10.0.0.0/8 ::1","alert_after":"0"}`)
+		},
+	} {
+		c, err := fill()
+		if err != nil || len(c.AlertWebhooks) != 2 || c.AlertWebhooks[0].Reveal() != a || c.AlertWebhooks[1].Reveal() != b || c.AlertNetworks.String() != "10.0.0.0/8 ::1/128" || c.AlertAfter != 0 {
+			t.Errorf("%s: %v %s after %s, %v", name, len(c.AlertWebhooks), &c.AlertNetworks, c.AlertAfter, err)
+		}
+		if text := fmt.Sprintf("%v %+v %s %#v", c, c, &c.AlertWebhooks, c.AlertWebhooks); strings.Contains(text, "hunter2") {
+			t.Errorf("%s: the configuration prints a secret: %s", name, text)
+		}
+	}
+	c, err := alerts(nil, nil, "")
+	if err != nil || len(c.AlertWebhooks) != 0 || c.AlertAfter.String() != "10m" {
+		t.Errorf("default: %+v, %v", c, err)
+	}
+	for file, want := range map[string]string{
+		`{"alert_webhook":[1]}`:                 `key "alert_webhook": want a list of texts`,
+		`{"alert_allow_network":"10.0.0.1/8"}`:  "10.0.0.1/8 has host bits; the network is 10.0.0.0/8",
+		`{"alert_allow_network":["ten"]}`:       `"ten" is no network`,
+		`{"alert_after":["10m"]}`:               `key "alert_after": want a string`,
+		`{"alert_webhok":"https://a.example/"}`: `did you mean "alert_webhook"?`,
+	} {
+		if _, err := alerts(nil, nil, file); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", file, err, want)
+		}
+	}
+}

@@ -1,6 +1,8 @@
 package feed
 
 import (
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
@@ -70,4 +72,22 @@ func instant(t time.Time) *time.Time {
 	}
 	t = t.UTC()
 	return &t
+}
+
+// Tally counts feeds by their health: "2 failing, 31 healthy".
+func Tally(views []View) string {
+	count := map[Class]int{}
+	for i := range views {
+		count[views[i].State.Status]++
+	}
+	var parts []string
+	for _, c := range Classes() {
+		if n := count[c]; n > 0 {
+			parts = append(parts, strconv.Itoa(n)+" "+string(c))
+		}
+	}
+	if len(parts) == 0 {
+		return "no feeds"
+	}
+	return strings.Join(parts, ", ")
 }

@@ -55,7 +55,7 @@ var allowed = map[string][]string{
 	"internal/deploy":    {"internal/config"},
 	"internal/cli": {".", "internal/intel", "internal/app", "internal/auth", "internal/aws", "internal/blob", "internal/config", "internal/corpus",
 		"internal/deploy", "internal/enrich", "internal/export", "internal/feed", "internal/fetch", "internal/ingest", "internal/local", "internal/lookup",
-		"internal/near", "internal/opensearch", "internal/parse", "internal/query", "internal/score", "internal/source"},
+		"internal/near", "internal/notify", "internal/opensearch", "internal/parse", "internal/query", "internal/score", "internal/source"},
 	"cmd/elasticintel": {"internal/cli"},
 	"cmd/lambda":       {"internal/app", "internal/aws", "internal/awslambda", "internal/config"},
 }
