@@ -193,7 +193,7 @@ programs away; *ended* gone, off, kept here to explain old listings. *Checked* i
 the evidence is in the file. No feed was contacted to write this table. *Size* is about how many listings a healthy pull has; ~ marks an estimate.
 
 Evidence that is named often: the feed checker of Bert-JanP (Open-Source-Threat-Intel-Feeds, tests the HTTP answer daily); the pull of maltrail 4dfb9832eb
-(all its feeds, contents counted); the plugins and release notes of Yeti; MISP's default feeds; mirrors that Critical Path Security rebuilds daily; snapshots are
+(all its feeds, contents counted); the audit of pranithjain-dfir of 2026-10-05 and the probe of Threat Feed Me of 2026-09-25 (rows counted); the plugins and release notes of Yeti; MISP's default feeds; mirrors that Critical Path Security rebuilds daily; snapshots are
 copies of the files themselves.
 
 ## Feeds
