@@ -19,7 +19,7 @@ type htmlTable struct {
 	cells         []htmlCell // of the row; a column's place is its index
 	raw           []byte     // text of the open cell's last line
 	at            int        // the open cell
-	size          int        // bytes of the row's texts
+	size          int        // bytes of the row's texts, and pieceSize for each piece
 	above         []htmlCell // cells of rows above, some of which reach down, by their column
 	own, fallen   int        // cells that were read, and that came from above
 }
@@ -65,7 +65,7 @@ func (t *htmlTable) text(s string) {
 
 // endLine ends a line of the open cell.
 func (t *htmlTable) endLine() {
-	if s := strings.Join(strings.Fields(string(t.raw)), " "); s != "" {
+	if s := strings.Join(strings.Fields(string(t.raw)), " "); s != "" && t.piece() {
 		t.cells[t.at].lines = append(t.cells[t.at].lines, s)
 	}
 	t.raw = t.raw[:0]
@@ -73,9 +73,18 @@ func (t *htmlTable) endLine() {
 
 // link adds a link of the open cell.
 func (t *htmlTable) link(href string) {
-	if t.size += len(href); href != "" && t.size <= maxLine {
+	if t.size += len(href); href != "" && t.piece() {
 		t.cells[t.at].links = append(t.cells[t.at].links, href)
 	}
+}
+
+// pieceSize is what a line or a link costs beyond its bytes.
+const pieceSize = 32
+
+// piece says whether the row may have one more line or link.
+func (t *htmlTable) piece() bool {
+	t.size += pieceSize
+	return t.size <= maxLine
 }
 
 func (t *htmlTable) endCell() {

@@ -20,6 +20,7 @@ func bombs() []bomb {
 		list[i].spec = lines
 	}
 	list = append(list, documents()...)
+	list = append(list, pages()...)
 	list = append(list, objects()...)
 	return append(list, lists()...)
 }
@@ -45,6 +46,21 @@ func documents() []bomb {
 		{name: "XML of any kind, 100,000 attributes and as many elements", spec: parse.Spec{Type: "xml", Kinds: intel.AnyKind, Records: "list/item", Columns: []parse.Column{{Source: "v", Field: parse.Indicator}}},
 			open: repeated("<list><item", " a='b'", 600_000, ">"+strings.Repeat("<aa>b</aa>", 100_000)+"<v>a.example</v></item></list>"), want: "longer than"},
 		{name: "XML, a comment of 1 GiB", spec: of("openioc"), open: repeated("<ioc><!--", "a", giga, "--></ioc>"), want: "text or a tag of more than"},
+	}
+}
+
+// pages are bombs in HTML.
+func pages() []bomb {
+	html := parse.Spec{Type: "html", Kinds: intel.AnyKind, Columns: []parse.Column{{Source: "col1", Field: parse.Indicator}, {Source: "col2", Field: "tags"}}}
+	const row, end = "<table><tr><td>a.example</td>", "</tr></table>"
+	return []bomb{
+		{name: "HTML, a million tables inside each other", spec: html, open: repeated("", "<table><tr><td>", 15*mega, ""), want: "tables inside each other"},
+		{name: "HTML, a row of a million cells", spec: html, open: repeated(row, "<td>b</td>", 10*mega, end), want: "more than 1000 columns"},
+		{name: "HTML, a cell over a billion columns and rows", spec: html, open: repeated(row, "<td colspan=1000000000 rowspan=1000000000>b</td>", 5*mega, end), want: "more than 1000 columns"},
+		{name: "HTML, a text of 1 GiB", spec: html, open: repeated(row+"<td>", "a", giga, "</td>"+end), want: "text or a tag of more than"},
+		{name: "HTML, an attribute of 1 GiB", spec: html, open: repeated(row+"<td a='", "a", giga, "'></td>"+end), want: "text or a tag of more than"},
+		{name: "HTML, a comment of 1 GiB", spec: html, open: repeated(row+"<!--", "a", giga, "-->"+end), want: "text or a tag of more than"},
+		{name: "HTML, a tag of a million attributes", spec: html, open: repeated(row+"<td", " a=b", 5*mega, ">b</td>"+end), want: "text or a tag of more than"},
 	}
 }
 
