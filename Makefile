@@ -4,6 +4,8 @@
 # make soak       the full counts: 1,000 kills, long duels, longer fuzzing
 # make bench      the figures of docs/benchmarks.md
 #
+# make pytools    what tests run of PyPI (a TAXII server, PyMISP), into bin/pytools; make test does it by itself
+#
 # EI_SAMPLES=DIR  a folder with the large feed samples (feeds/INDEX.tsv); without it the small samples of the repository serve
 # EI_VULNDB=DIR   an offline copy of the Go vulnerability database
 SHELL := /bin/bash
@@ -12,7 +14,7 @@ LDFLAGS := -s -w
 BIN := bin/elasticintel
 FUZZTIME ?= 3s
 
-.PHONY: build test quick soak bench fmt vet static vuln unit fuzz cross clean
+.PHONY: build test pytools quick soak bench fmt vet static vuln unit fuzz cross clean
 
 build: $(BIN)
 
@@ -43,6 +45,9 @@ vuln: bin/govulncheck
 
 unit:
 	scripts/unit.sh
+
+pytools:
+	scripts/pytools.sh
 
 quick:
 	go test ./...

@@ -12,6 +12,9 @@ elif [ "${CI:-}" = true ]; then
 else
   echo "tests: without -race, since no C compiler was found"
 fi
+if ! scripts/pytools.sh; then # tests that need them are skipped, and say so
+  if [ "${CI:-}" = true ]; then exit 1; fi
+fi
 go test "${race[@]}" -shuffle=on -timeout 40m "$@" ./...
 if [ ${#race[@]} -gt 0 ]; then # what is shortened under the race detector, whole
   CGO_ENABLED=0 go test -timeout 20m -run TestEngineRandom ./internal/corpus

@@ -74,7 +74,7 @@ const ItemLines = "lines"
 type Taxii struct {
 	Collections []string       `json:"collections,omitempty"` // ids, aliases or titles; none = all that may be read
 	First       intel.Duration `json:"first,omitempty"`       // how far back the first pull asks; 0 = everything
-	Limit       int            `json:"limit,omitempty"`       // objects of a page; 0 = the server decides
+	Limit       int            `json:"limit,omitempty"`       // objects of a page at most; default DefaultTaxiiLimit
 }
 
 // TypeTaxii is the wire format of TAXII servers; its feeds are pulled as Taxii says.
@@ -82,9 +82,10 @@ const TypeTaxii = "taxii"
 
 // Defaults and caps of pulls of several requests.
 const (
-	DefaultMaxPages = 100
-	DefaultMaxItems = 1000
-	MaxRequests     = 10_000 // that one pull may need, whatever a definition says
+	DefaultMaxPages   = 100
+	DefaultMaxItems   = 1000
+	DefaultTaxiiLimit = 1000
+	MaxRequests       = 10_000 // that one pull may need, whatever a definition says
 )
 
 // Several says whether a pull is put together of answers, so that its raw bytes

@@ -182,7 +182,7 @@ func (r *run) choose(all []taxiiCollection) ([]taxiiCollection, error) {
 func (r *run) document(ctx context.Context, u *url.URL) (*taxiiDoc, error) {
 	a, err := r.ask(ctx, question{url: u})
 	if err != nil {
-		return nil, r.explain(err)
+		return nil, r.explain("", err)
 	}
 	defer a.Close()
 	r.out.Status = a.status
@@ -201,21 +201,21 @@ func (r *run) document(ctx context.Context, u *url.URL) (*taxiiDoc, error) {
 }
 
 // explain says what the answers of a TAXII server mean that are errors (section 3.6).
-func (r *run) explain(err error) error {
+func (r *run) explain(what string, err error) error {
 	e, ok := errors.AsType[*fetch.Error](err)
 	if !ok {
 		return err
 	}
-	said := ""
+	said := what
 	switch e.Status {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		said = `the TAXII server wants a user and password or a token (auth "basic" or "bearer"), or refuses those it got`
+		said += `the TAXII server wants a user and password or a token (auth "basic" or "bearer"), or refuses those it got`
 	case http.StatusNotFound:
-		said = "there is no such TAXII discovery, API root or collection"
+		said += "there is no such TAXII discovery, API root or collection"
 	case http.StatusNotAcceptable:
-		said = "the server does not speak TAXII 2.1 (a server of TAXII 2.0 or 1.x answers so)"
+		said += "the server does not speak TAXII 2.1 (a server of TAXII 2.0 or 1.x answers so)"
 	}
-	return failed(said, err)
+	return failed(strings.TrimSuffix(said, ": "), err)
 }
 
 // collection fetches the pages of a collection that came since the last pull.
@@ -231,14 +231,15 @@ func (r *run) collection(ctx context.Context, c taxiiCollection) error {
 	}
 	seen := map[string]bool{}
 	for n := 1; ; n++ {
-		at := after + " " + next
-		if seen[at] {
-			return r.fail(CodeLoop, "page %d of the collection %s leads back to one that was fetched already", n-1, name)
-		}
-		seen[at] = true
 		env, err := r.envelope(ctx, c, name, after, next)
 		if err != nil {
 			return err
+		}
+		// Servers may hand out one next for all pages, and remember how far it is.
+		if at := after + " " + next + " " + env.sum; seen[at] {
+			return r.fail(CodeLoop, "page %d of the collection %s is one that was fetched already", n, name)
+		} else {
+			seen[at] = true
 		}
 		r.continueAt(c.ID, env.last)
 		switch {
@@ -261,15 +262,16 @@ type envelope struct {
 	more bool
 	next string
 	last string // when the page's last object was added
+	sum  string // SHA-256 of the page
 }
 
 func (r *run) envelope(ctx context.Context, c taxiiCollection, name, after, next string) (env envelope, err error) {
 	q := question{url: c.url, want: []string{lastAdded}}
-	params := [][2]string{{"added_after", after}, {"next", next}}
+	limit := feed.DefaultTaxiiLimit // always said: OASIS's own server fails at next without it
 	if t := r.Def.Taxii; t != nil && t.Limit > 0 {
-		params = append(params, [2]string{"limit", strconv.Itoa(t.Limit)})
+		limit = t.Limit
 	}
-	for _, p := range params {
+	for _, p := range [][2]string{{"added_after", after}, {"next", next}, {"limit", strconv.Itoa(limit)}} {
 		if p[1] != "" {
 			if err := q.set(feed.InQuery, p[0], p[1], false); err != nil {
 				return env, err
@@ -279,13 +281,13 @@ func (r *run) envelope(ctx context.Context, c taxiiCollection, name, after, next
 	r.sign(q.url)
 	a, err := r.ask(ctx, q)
 	if err != nil {
-		return env, failed("the collection "+name, r.explain(err))
+		return env, r.explain("the collection "+name+": ", err)
 	}
 	defer a.Close()
 	if err := r.add(ctx, member{name: name}, a); err != nil {
 		return env, err
 	}
-	env.last = a.header.Get(lastAdded)
+	env.last, env.sum = a.header.Get(lastAdded), a.sha256
 	more, err := r.at(ctx, a, "more")
 	if err == nil && more == "true" {
 		env.more = true
