@@ -91,7 +91,8 @@ func checkTerms(d *feed.Definition, bad func(string, ...any)) {
 	if strings.Contains(d.Licence, "-NC-") && (d.CommercialUse == nil || *d.CommercialUse) {
 		bad("licence %s forbids commercial use: say \"commercial_use\": false", d.Licence)
 	}
-	if d.OnByDefault() && d.CommercialUse != nil && !*d.CommercialUse {
+	// Whoever asks for a key agrees to its terms; the others must be good for all.
+	if d.OnByDefault() && !d.NeedsKey() && d.CommercialUse != nil && !*d.CommercialUse {
 		bad("its terms do not allow everybody's use, so it must say \"enabled\": false")
 	}
 	if d.OnByDefault() && d.Role == feed.RoleAllow {
@@ -118,9 +119,11 @@ func checkLife(c *feed.Catalogue, d *feed.Definition, bad func(string, ...any)) 
 	}
 }
 
-// repeated are feeds that are on by default whose entries another feed of
-// the same provider, which is on too, has or may have. Read-only.
-var repeated = map[string]string{"blocklistde-strongips": "blocklistde-all", "pdb-ips": "pdb-domains"}
+// repeated are feeds that are on by default whose entries another feed that is
+// on too has or may have. Read-only.
+var repeated = map[string]string{
+	"blocklistde-strongips": "blocklistde-all", "et-compromised": "bruteforceblocker", "pdb-ips": "pdb-domains", "tor-bulk": "tor-onionoo",
+}
 
 // TestDefaultFeeds promises what a new installation without any key can expect.
 func TestDefaultFeeds(t *testing.T) {
@@ -193,7 +196,7 @@ programs away; *ended* gone, off, kept here to explain old listings. *Checked* i
 the evidence is in the file. No feed was contacted to write this table. *Size* is about how many listings a healthy pull has; ~ marks an estimate.
 
 Evidence that is named often: the feed checker of Bert-JanP (Open-Source-Threat-Intel-Feeds, tests the HTTP answer daily); the pull of maltrail 4dfb9832eb
-(all its feeds, contents counted); the audit of pranithjain-dfir of 2026-10-05 and the probe of Threat Feed Me of 2026-09-25 (rows counted); the plugins and release notes of Yeti; MISP's default feeds; mirrors that Critical Path Security rebuilds daily; snapshots are
+(all its feeds, contents counted); the audit of pranithjain-dfir of 2026-10-05, the probe of Threat Feed Me of 2026-09-25 and the project xfeeds of 2026-08-13 (rows counted, the last with licences); the plugins and release notes of Yeti; MISP's default feeds; mirrors that Critical Path Security rebuilds daily; snapshots are
 copies of the files themselves.
 
 ## Feeds
