@@ -75,7 +75,7 @@ func (a *api) legacy(c *call) error {
 type Hits struct {
 	Value   string   `json:"value"`
 	Found   bool     `json:"found"`
-	Hits    int      `json:"hits"`    // listings open at the instant asked for
+	Hits    int      `json:"hits"`    // listings that count at the instant asked for
 	Sources []string `json:"sources"` // the feeds they are in, sorted
 }
 
@@ -87,7 +87,7 @@ func (a *api) legacySummary(c *call) error {
 	}
 	h := Hits{Value: ans.Value, Found: ans.Found, Sources: lookup.Feeds(&ans)}
 	for i := range ans.Listings {
-		if ans.Listings[i].Listed {
+		if ans.Listings[i].Counts() {
 			h.Hits++
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -49,6 +50,31 @@ func TestIndicator(t *testing.T) {
 	f.want(f.get("/api/v1/indicators/0.0.0.0/1"), 400, "too_many")
 	f.engine.Fail = nil
 	f.want(f.get("/api/v1/indicators/"+strings.Repeat("x.", 9000)+"example"), 400, "too_long")
+}
+
+// TestAllowLists asks at every route for a value that only an allow list has.
+func TestAllowLists(t *testing.T) {
+	f := newFixture(t)
+	allow := info("allow")
+	allow.Role = intel.RoleAllow
+	f.engine.Add(ind(t, "198.51.100.200"), allow, now.AddDate(0, 0, -3), time.Time{})
+	for _, c := range []struct{ path, body, want string }{
+		{"/api/v1/indicators/198.51.100.200", "", `"found":false,"verdict":"unknown","score":0,"reasons":[],"listings":[{"feed":"allow","provider":"Prov","relation":"exact","role":"allow",`},
+		{"/api/v1/indicators/198.51.100.200?fields=summary", "", `"found":false,"verdict":"unknown","score":0,"feeds":[]}`},
+		{"/iocs/search/ipaddress/198.51.100.200", "", `"found":false,"verdict":"unknown"`},
+		{"/iocs/search/ipaddress/198.51.100.200/summary", "", `"found":false,"hits":0,"sources":[]}`},
+		{"/api/v1/search?q=198.51.100.200", "", `"relation":"exact","role":"allow",`},
+		{"/api/v1/lookup", `{"values":["198.51.100.200"]}`, `"summary":{"asked":1,"found":0,"errors":0}`},
+		{"/api/v1/lookup?fields=summary", `{"values":["198.51.100.200"]}`, `"found":false,"verdict":"unknown","score":0,"feeds":[]}`},
+	} {
+		a := f.get(c.path)
+		if c.body != "" {
+			a = f.post(c.path, "application/json", c.body)
+		}
+		if a.status != 200 || !strings.Contains(a.body, c.want) {
+			t.Errorf("%s: %d %s\nwant %s", c.path, a.status, a.body, c.want)
+		}
+	}
 }
 
 func TestIndicator_engineFails(t *testing.T) {

@@ -101,12 +101,12 @@ func verdictColor(a *intel.Answer) string {
 	return ""
 }
 
-// seen returns the span over which feeds saw the value: those that list it now
-// if any do, else all.
+// seen returns the span over which feeds saw the value: those whose listings count
+// now if any do, else all.
 func seen(a *intel.Answer) (first, last time.Time) {
 	for i := range a.Listings {
 		l := &a.Listings[i]
-		if a.Found && !l.Listed {
+		if a.Found && !l.Counts() {
 			continue
 		}
 		if first.IsZero() || l.FirstSeen.Before(first) {
@@ -139,16 +139,30 @@ func why(a *intel.Answer) string {
 		}
 		return text
 	case len(a.Listings) > 0:
-		var feeds []string
-		for i := range a.Listings {
-			feeds = append(feeds, a.Listings[i].Feed)
-		}
-		slices.Sort(feeds)
-		by := strings.Join(slices.Compact(feeds), ", ")
-		if a.Found {
-			return "listed by " + by
-		}
-		return "no longer listed; was by " + by
+		return whyNot(a)
 	}
 	return "no feed lists it"
+}
+
+// whyNot says which listings of a value do not count.
+func whyNot(a *intel.Answer) string {
+	var allowed, was []string
+	for i := range a.Listings {
+		if l := &a.Listings[i]; l.Listed {
+			allowed = append(allowed, l.Feed)
+		} else {
+			was = append(was, l.Feed)
+		}
+	}
+	names := func(feeds []string) string {
+		slices.Sort(feeds)
+		return strings.Join(slices.Compact(feeds), ", ")
+	}
+	switch {
+	case len(allowed) == 0:
+		return "no longer listed; was by " + names(was)
+	case len(was) == 0:
+		return "no feed lists it as a threat; allowed by " + names(allowed)
+	}
+	return "no longer listed; was by " + names(was) + "; allowed by " + names(allowed)
 }

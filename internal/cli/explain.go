@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -164,6 +165,7 @@ func sourceColumns() []column[lookup.Source] {
 		{name: "relation", text: func(s *lookup.Source) string { return string(s.Relation) }},
 		{name: "listing", text: func(s *lookup.Source) string { return s.Canonical }, cell: func(s *lookup.Source) string { return intel.Defang(s.Canonical) }},
 		{name: "listed", text: func(s *lookup.Source) string { return strconv.FormatBool(s.Listed) }, cell: func(s *lookup.Source) string { return yesNo(s.Listed) }},
+		{name: "role", text: func(s *lookup.Source) string { return cmp.Or(s.Role, intel.RoleThreat) }},
 		day("first_seen", func(s *lookup.Source) time.Time { return s.FirstSeen }),
 		day("last_seen", func(s *lookup.Source) time.Time { return s.LastSeen }),
 		{name: "reliability", text: func(s *lookup.Source) string { return s.Reliability }},

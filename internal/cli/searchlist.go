@@ -19,8 +19,8 @@ func resultColumns() []column[intel.Listing] {
 		{name: "kind", text: func(l *intel.Listing) string { return l.Kind.String() }},
 		{name: "value", text: text(func(l *intel.Listing) string { return intel.Defang(l.Canonical) })},
 		{name: "feed", text: text(func(l *intel.Listing) string { return l.Feed })},
-		{name: "listed", text: func(l *intel.Listing) string { return map[bool]string{true: "yes", false: "no"}[l.Listed] },
-			paint: func(l *intel.Listing) string { return map[bool]string{true: "31", false: ""}[l.Listed] }},
+		{name: "listed", text: listedText,
+			paint: func(l *intel.Listing) string { return map[string]string{"yes": "31", "allow": "32"}[listedText(l)] }},
 		{name: "last_seen", text: func(l *intel.Listing) string { return l.LastSeen.UTC().Format("2006-01-02 15:04") }},
 		{name: "malware", text: text(func(l *intel.Listing) string { return l.Malware })},
 		{name: "tags", text: text(func(l *intel.Listing) string { return strings.Join(l.Tags, ", ") })},
@@ -98,4 +98,15 @@ func (r *resultList) close(f *lookup.Found) error {
 	}
 	_, err := r.out.w.Write(append(f.AppendRest(b), '\n'))
 	return err
+}
+
+// listedText says whether a listing is open, and whether as one to let through.
+func listedText(l *intel.Listing) string {
+	switch {
+	case !l.Listed:
+		return "no"
+	case l.Role == intel.RoleAllow:
+		return "allow"
+	}
+	return "yes"
 }

@@ -79,7 +79,7 @@ func (f *finder) listing(l *intel.Listing, feed *feedState, s *segment, r *recor
 	if !f.mem.unpack(s, r, fields, canonical == "") {
 		return false, s.bad(r.off)
 	}
-	l.Info, l.Feed, l.Provider, l.Snapshot = &head.Info, head.Feed, head.Info.Provider, head.Info.Snapshot
+	l.Info, l.Feed, l.Provider, l.Role, l.Snapshot = &head.Info, head.Feed, head.Info.Provider, head.Info.Role, head.Info.Snapshot
 	l.Kind, l.Canonical = r.kind, canonical
 	l.Listed = h.isOpen()
 	l.FirstSeen, l.LastSeen = toTime(h.firstSeen()), last

@@ -83,9 +83,9 @@ type Definition struct {
 
 // What a feed is for.
 const (
-	RoleThreat  = "threat"  // being listed is a reason for suspicion
-	RoleContext = "context" // being listed is a fact without a verdict: a VPN exit, a new domain
-	RoleAllow   = "allow"   // being listed is a reason not to block
+	RoleThreat  = intel.RoleThreat
+	RoleContext = intel.RoleContext
+	RoleAllow   = intel.RoleAllow
 )
 
 // What is known of a feed's publisher. How the feed's own runs do is another

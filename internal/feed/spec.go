@@ -58,6 +58,9 @@ func (d *Definition) Info() intel.FeedInfo {
 		Malware:     d.Malware,
 		Tags:        d.Tags,
 	}
+	if d.Role != RoleThreat {
+		i.Role = d.Role
+	}
 	switch {
 	case d.Role == RoleContext || d.Role == RoleAllow:
 	case d.Confidence == nil:

@@ -30,7 +30,8 @@ type FeedInfo struct {
 	Homepage    string   `json:"homepage,omitempty"`
 	Description string   `json:"description,omitempty"` // what being listed here means
 	Presence    Presence `json:"presence"`
-	TTL         Duration `json:"ttl,omitempty"` // how long an absent entry of a rolling or append feed stays listed
+	Role        string   `json:"role,omitempty"` // one of the Role… constants; "" is RoleThreat
+	TTL         Duration `json:"ttl,omitempty"`  // how long an absent entry of a rolling or append feed stays listed
 	// KindTTL is what differs from TTL, by kind; 0: of this kind the presence model alone decides. See TTLOf.
 	KindTTL     map[Kind]Duration `json:"ttl_by_kind,omitempty"`
 	Reliability string            `json:"reliability,omitempty"` // A-F
@@ -41,6 +42,13 @@ type FeedInfo struct {
 	Tags        []string          `json:"tags,omitempty"`
 	Snapshot    string            `json:"snapshot,omitempty"` // YYYY-MM-DD, where the data is the binary's starter data
 }
+
+// What a feed is for.
+const (
+	RoleThreat  = "threat"  // being listed is a reason for suspicion
+	RoleContext = "context" // being listed is a fact without a verdict: a VPN exit, a new domain
+	RoleAllow   = "allow"   // being listed is a reason not to block
+)
 
 // Presence is what absence from a feed means.
 type Presence string
@@ -58,6 +66,7 @@ type Listing struct {
 	Feed          string     `json:"feed"`
 	Provider      string     `json:"provider"`
 	Relation      Relation   `json:"relation"`
+	Role          string     `json:"role,omitempty"` // of the feed; "" is RoleThreat
 	Kind          Kind       `json:"kind"`
 	Canonical     string     `json:"canonical"`
 	Original      string     `json:"original"`
@@ -78,6 +87,10 @@ type Listing struct {
 	Context       Fields     `json:"context"` // the rest of what the feed wrote; {} where there is none
 	Changed       time.Time  `json:"-"`       // when it last changed (listed, updated, no longer listed); set by searches
 }
+
+// Counts says whether the listing is one of those by which its value is found: it
+// is open, and its feed no allow list.
+func (l *Listing) Counts() bool { return l.Listed && l.Role != RoleAllow }
 
 // Verdict is the one-word answer.
 type Verdict string
@@ -102,7 +115,7 @@ type Answer struct {
 	Value     string       `json:"value"` // as asked
 	Kind      Kind         `json:"kind"`
 	Canonical string       `json:"canonical"`
-	Found     bool         `json:"found"` // at least one listing open at AsOf (default now)
+	Found     bool         `json:"found"` // at least one listing counts at AsOf (default now): Listing.Counts
 	Verdict   Verdict      `json:"verdict"`
 	Score     int          `json:"score"` // 0-100
 	Reasons   []Reason     `json:"reasons"`

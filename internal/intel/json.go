@@ -71,6 +71,7 @@ func (l *Listing) AppendJSON(b []byte) []byte {
 	b = appendString(append(b, `{"feed":`...), l.Feed)
 	b = appendString(append(b, `,"provider":`...), l.Provider)
 	b = appendString(append(b, `,"relation":`...), string(l.Relation))
+	b = appendMember(b, `,"role":`, l.Role)
 	b = appendString(append(b, `,"kind":`...), l.Kind.String())
 	b = appendString(append(b, `,"canonical":`...), l.Canonical)
 	b = appendString(append(b, `,"original":`...), l.Original)

@@ -32,6 +32,7 @@ type plainListing struct {
 	Feed          string         `json:"feed"`
 	Provider      string         `json:"provider"`
 	Relation      Relation       `json:"relation"`
+	Role          string         `json:"role,omitempty"`
 	Kind          Kind           `json:"kind"`
 	Canonical     string         `json:"canonical"`
 	Original      string         `json:"original"`
@@ -159,7 +160,7 @@ func randomAnswer(r *rand.Rand) *Answer {
 		a.Reasons = append(a.Reasons, Reason{text(), r.IntN(100)})
 	}
 	for range r.IntN(3) {
-		l := Listing{Feed: text(), Provider: text(), Relation: Relation(text()), Kind: Kind(r.IntN(12)), Canonical: text(),
+		l := Listing{Feed: text(), Provider: text(), Relation: Relation(text()), Role: text(), Kind: Kind(r.IntN(12)), Canonical: text(),
 			Original: text(), Listed: r.IntN(2) == 0, Intervals: []Interval{}, FirstSeen: instant(), LastSeen: instant(),
 			Confidence: r.IntN(101), TLP: text(), Tags: []string{}, Malware: text(), ThreatType: text(), Reference: text(),
 			Description: text(), FeedFirstSeen: text(), FeedLastSeen: text(), Snapshot: text(), Context: Fields{}}

@@ -1,6 +1,7 @@
 package lookup
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -10,7 +11,7 @@ import (
 
 // CSVHeader is the first record of search results as CSV (RFC 4180).
 const CSVHeader = "value,kind,feed,provider,listed,first_seen,last_seen,confidence,tlp,tags,malware,threat_type,reference,description," +
-	"original,feed_first_seen,feed_last_seen,snapshot,intervals,context\r\n"
+	"original,feed_first_seen,feed_last_seen,snapshot,role,intervals,context\r\n"
 
 // AppendCSV appends a listing as a CSV record: values as they are, tags and
 // intervals with semicolons between, the context as JSON. A text in which a
@@ -19,7 +20,7 @@ func AppendCSV(b []byte, l *intel.Listing) []byte {
 	b = appendCSVText(b, l.Canonical)
 	for _, s := range []string{l.Kind.String(), l.Feed, l.Provider, strconv.FormatBool(l.Listed), csvTime(&l.FirstSeen), csvTime(&l.LastSeen),
 		strconv.Itoa(l.Confidence), l.TLP, strings.Join(l.Tags, ";"), l.Malware, l.ThreatType, l.Reference, l.Description,
-		l.Original, l.FeedFirstSeen, l.FeedLastSeen, l.Snapshot, csvIntervals(l.Intervals), string(l.Context.AppendJSON(nil))} {
+		l.Original, l.FeedFirstSeen, l.FeedLastSeen, l.Snapshot, cmp.Or(l.Role, intel.RoleThreat), csvIntervals(l.Intervals), string(l.Context.AppendJSON(nil))} {
 		b = appendCSVText(append(b, ','), s)
 	}
 	return append(b, "\r\n"...)

@@ -55,8 +55,9 @@ type Source struct {
 	Reliability string         `json:"reliability,omitempty"` // of the feed, A-F
 	Confidence  int            `json:"confidence"`            // of the listing, 0-100
 	Presence    intel.Presence `json:"presence,omitempty"`
+	Role        string         `json:"role,omitempty"`    // of the feed; "" is threat
 	Meaning     string         `json:"meaning,omitempty"` // what being listed there means
-	Weight      *Weight        `json:"weight"`            // its part in the score; null where it is not open
+	Weight      *Weight        `json:"weight"`            // its part in the score; null where it is not open, or in an allow list
 }
 
 // Weight is the arithmetic of one open listing (score.Term).
@@ -70,7 +71,7 @@ type Weight struct {
 }
 
 // formula is how internal/score fuses what listings say.
-const formula = "score = 100 x (1 - product of (1 - r x c x d)) over the open listings, of each provider only the strongest: r the feed's reliability, c the listing's confidence lowered by a relation that is not exact, d what age has left of it"
+const formula = "score = 100 x (1 - product of (1 - r x c x d)) over the open listings but those of allow lists, of each provider only the strongest: r the feed's reliability, c the listing's confidence lowered by a relation that is not exact, d what age has left of it"
 
 // Explain looks one value up and says how the answer came about. Errors are those of Answer.
 func (s *Service) Explain(ctx context.Context, value string, o Options) (Explanation, error) {
@@ -136,7 +137,7 @@ func looked(q intel.Question) *Looked {
 
 func source(l *intel.Listing) Source {
 	s := Source{
-		Feed: l.Feed, Name: l.Feed, Provider: l.Provider, Relation: l.Relation, Canonical: l.Canonical,
+		Feed: l.Feed, Name: l.Feed, Provider: l.Provider, Relation: l.Relation, Role: l.Role, Canonical: l.Canonical,
 		Listed: l.Listed, FirstSeen: l.FirstSeen, LastSeen: l.LastSeen, Confidence: l.Confidence, Meaning: l.Description,
 	}
 	if i := l.Info; i != nil {

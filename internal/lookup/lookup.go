@@ -138,7 +138,7 @@ func (s *Service) find(ctx context.Context, value string, q intel.Question, o Op
 	sortListings(found)
 	res := score.Score(found, at)
 	*a = intel.Answer{
-		Value: value, Kind: q.Indicator.Kind, Canonical: q.Indicator.Value, Found: anyOpen(found),
+		Value: value, Kind: q.Indicator.Kind, Canonical: q.Indicator.Value, Found: anyCounts(found),
 		Verdict: res.Verdict, Score: res.Score, Reasons: res.Reasons, Listings: found,
 	}
 	if a.Reasons == nil {
@@ -178,9 +178,9 @@ func identify(value string, kinds intel.KindSet) (intel.Indicator, *intel.Answer
 	return ind, &intel.AnswerError{Code: intel.CodeInvalid, Detail: err.Error()}
 }
 
-func anyOpen(ls []intel.Listing) bool {
+func anyCounts(ls []intel.Listing) bool {
 	for i := range ls {
-		if ls[i].Listed {
+		if ls[i].Counts() {
 			return true
 		}
 	}

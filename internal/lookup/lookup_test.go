@@ -127,6 +127,52 @@ func TestAnswer_closedListingsAreShownAndDoNotCount(t *testing.T) {
 	}
 }
 
+// TestAnswer_allowListsAreShownAndDoNotCount asks at every door for a value that
+// only an allow list has, and for one that a threat feed has too.
+func TestAnswer_allowListsAreShownAndDoNotCount(t *testing.T) {
+	e := &lookuptest.Engine{}
+	allow := info("allow")
+	allow.Role, allow.Confidence = intel.RoleAllow, 100
+	e.Add(ind(t, "192.0.2.0/24"), allow, days(-3), time.Time{})
+	e.Add(ind(t, "192.0.2.9"), allow, days(-3), time.Time{})
+	e.Add(ind(t, "192.0.2.9"), info("threat"), days(-3), time.Time{})
+	s := lookup.New(e, clock)
+	for _, tt := range []struct {
+		value, summary string
+		found          bool
+		listings       int
+	}{
+		{"192.0.2.7", `{"value":"192.0.2.7","kind":"ipv4","found":false,"verdict":"unknown","score":0,"feeds":[]}`, false, 1},
+		{"192.0.2.9", `{"value":"192.0.2.9","kind":"ipv4","found":true,"verdict":"suspicious","score":58,"feeds":["threat"]}`, true, 3},
+	} {
+		a, err := s.Answer(t.Context(), tt.value, lookup.Options{Related: true})
+		if err != nil || a.Found != tt.found || len(a.Listings) != tt.listings || string(lookup.AppendSummary(nil, &a)) != tt.summary {
+			t.Errorf("%s: %+v %v", tt.value, a, err)
+		}
+		if last := a.Listings[len(a.Listings)-1]; last.Role != intel.RoleAllow || !last.Listed || last.Relation != intel.RelNetwork {
+			t.Errorf("%s: the allow list's listing is %+v", tt.value, last)
+		}
+		if n := a.Related.Networks; n == nil || len(n.Items) != 0 {
+			t.Errorf("%s: the allowed network is among what is listed around it: %+v", tt.value, n)
+		}
+		asked := false
+		err = s.Answers(t.Context(), func() (string, bool, error) { asked = !asked; return tt.value, asked, nil }, lookup.Options{Summary: true},
+			func(a *intel.Answer) error {
+				if got := string(lookup.AppendSummary(nil, a)); got != tt.summary {
+					t.Errorf("bulk: %s", got)
+				}
+				return nil
+			})
+		if err != nil {
+			t.Error(err)
+		}
+		x, err := s.Explain(t.Context(), tt.value, lookup.Options{})
+		if err != nil || len(x.Sources) != tt.listings || x.Sources[tt.listings-1].Weight != nil || x.Sources[tt.listings-1].Role != intel.RoleAllow {
+			t.Errorf("explain: %+v %v", x, err)
+		}
+	}
+}
+
 func TestAnswer_nothingKnownHasEmptyArrays(t *testing.T) {
 	a, err := lookup.New(&lookuptest.Engine{}, clock).Answer(t.Context(), "198.51.100.1", lookup.Options{})
 	if err != nil {

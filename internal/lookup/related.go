@@ -81,7 +81,7 @@ func (r *relating) search(g *gathering, n query.Node, why func(*intel.Listing) s
 	page, err := r.s.engine.Search(r.ctx, query.Search{
 		Query: r.others(n), AsOf: r.asOf, Limit: relatedRead, Facets: []query.Field{query.FieldFeed}, FacetLimit: 1, Budget: r.end.Sub(r.s.now()),
 	}, func(l *intel.Listing) error {
-		g.add(intel.Indicator{Kind: l.Kind, Value: l.Canonical}, l, true, why)
+		g.add(intel.Indicator{Kind: l.Kind, Value: l.Canonical}, l, l.Counts(), why)
 		return nil
 	})
 	if err != nil {
@@ -142,7 +142,7 @@ func itemOf(i *intel.RelatedItem) intel.Indicator {
 func complete(item *intel.RelatedItem, found []intel.Listing) {
 	for i := range found {
 		l := &found[i]
-		if !l.Listed || l.Canonical != item.Canonical || l.Kind != item.Kind {
+		if !l.Counts() || l.Canonical != item.Canonical || l.Kind != item.Kind {
 			continue
 		}
 		if !item.Listed { // those that only name it

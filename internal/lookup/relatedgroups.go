@@ -54,7 +54,7 @@ func (r *relating) networks(a *intel.Answer) (err error) {
 	}
 	var g gathering
 	for i := range a.Listings { // in order, the narrowest first
-		if l := &a.Listings[i]; l.Relation == intel.RelNetwork && l.Listed {
+		if l := &a.Listings[i]; l.Relation == intel.RelNetwork && l.Counts() {
 			g.add(intel.Indicator{Kind: l.Kind, Value: l.Canonical}, l, true, because("covers "+p.String()))
 		}
 	}
@@ -88,7 +88,7 @@ func (r *relating) wide(g *gathering, b, side netip.Prefix) error {
 	for i := range found {
 		l := &found[i]
 		p, err := netip.ParsePrefix(l.Canonical)
-		if l.Listed && err == nil && !p.Overlaps(b) {
+		if l.Counts() && err == nil && !p.Overlaps(b) {
 			g.add(intel.Indicator{Kind: l.Kind, Value: l.Canonical}, l, true, because("beside "+b.String()))
 		}
 	}
@@ -233,7 +233,7 @@ func (r *relating) shared(a *intel.Answer) (err error) {
 	var families, tags []string
 	for i := range a.Listings {
 		l := &a.Listings[i]
-		if l.Listed && (l.Relation == intel.RelExact || l.Relation == intel.RelHost || l.Relation == intel.RelParent) {
+		if l.Counts() && (l.Relation == intel.RelExact || l.Relation == intel.RelHost || l.Relation == intel.RelParent) {
 			d := query.Doc{Listing: l}
 			families, tags = append(families, d.Facet(query.FieldMalware)...), append(tags, d.Facet(query.FieldTag)...)
 		}

@@ -16,16 +16,16 @@ type Summary struct {
 	Found   bool          `json:"found"`
 	Verdict intel.Verdict `json:"verdict"`
 	Score   int           `json:"score"`
-	Feeds   []string      `json:"feeds"` // that list it at the instant asked for, sorted
+	Feeds   []string      `json:"feeds"` // whose listing counts at the instant asked for, sorted
 }
 
-// Feeds returns the ids of the feeds that list the answer's value at the instant
-// asked for, sorted, never nil.
+// Feeds returns the ids of the feeds whose listings count at the instant asked
+// for, sorted, never nil. Allow lists are none of them.
 func Feeds(a *intel.Answer) []string {
 	out := make([]string, 0, 4)
 	for i := range a.Listings {
 		l := &a.Listings[i]
-		if j, ok := slices.BinarySearch(out, l.Feed); l.Listed && !ok {
+		if j, ok := slices.BinarySearch(out, l.Feed); l.Counts() && !ok {
 			out = slices.Insert(out, j, l.Feed)
 		}
 	}

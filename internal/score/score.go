@@ -34,12 +34,12 @@ const (
 // Result is the score of one value with the reasons that add up to it.
 type Result struct {
 	Score   int            // 0-100
-	Verdict intel.Verdict  // malicious, suspicious, listed (some listing is open) or unknown
+	Verdict intel.Verdict  // malicious, suspicious, listed (some listing counts) or unknown
 	Reasons []intel.Reason // the strongest first; never nil; their points add up to Score
 }
 
-// Score fuses listings at an instant. Listings that are not open (Listed) count
-// for nothing. The verdict "allowed" is none of its: allow lists decide that.
+// Score fuses listings at an instant. Listings that are not open (Listed), and
+// those of allow lists, count for nothing. The verdict "allowed" is none of its: allow lists decide that.
 func Score(listings []intel.Listing, at time.Time) Result {
 	terms := Terms(listings, at)
 	if len(terms) == 0 {

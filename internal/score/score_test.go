@@ -33,6 +33,7 @@ func rel(r intel.Relation) func(*intel.Listing) { return func(l *intel.Listing) 
 func aged(d time.Duration) func(*intel.Listing) {
 	return func(l *intel.Listing) { l.LastSeen = at.Add(-d) }
 }
+func role(r string) func(*intel.Listing)      { return func(l *intel.Listing) { l.Role = r } }
 func closed(l *intel.Listing)                 { l.Listed = false }
 func nobody(l *intel.Listing)                 { l.Info, l.Provider = nil, "" }
 func feedID(id string) func(*intel.Listing)   { return func(l *intel.Listing) { l.Feed = id } }
@@ -51,6 +52,9 @@ func TestScore(t *testing.T) {
 		points   []int
 	}{
 		{"nothing", nil, 0, intel.Unknown, []int{}},
+		{"allow list", list(listing("p", "A", 100, role(intel.RoleAllow))), 0, intel.Unknown, []int{}},
+		{"allow list beside a source: 0.8*0.9", list(listing("p", "A", 100, role(intel.RoleAllow)), listing("p", "B", 90)), 72, intel.Malicious, []int{72}},
+		{"context, sure of itself", list(listing("p", "A", 100, role(intel.RoleContext))), 0, intel.Listed, []int{0}},
 		{"only closed", list(listing("p", "A", 100, closed)), 0, intel.Unknown, []int{}},
 		{"certain", list(listing("p", "A", 100)), 100, intel.Malicious, []int{100}},
 		{"one good source: 0.8*0.9", list(listing("p", "B", 90)), 72, intel.Malicious, []int{72}},

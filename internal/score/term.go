@@ -21,13 +21,13 @@ type Term struct {
 	Points      int           // what it adds to the score; 0 where not counted
 }
 
-// Terms returns the term of each open listing: those that count, the strongest
+// Terms returns the term of each open listing but those of allow lists: those that count, the strongest
 // first, then those whose provider has a stronger one. The points of all add up
 // to the score. They point into listings.
 func Terms(listings []intel.Listing, at time.Time) []Term {
 	var terms []Term
 	for i := range listings {
-		if listings[i].Listed {
+		if listings[i].Counts() {
 			if terms == nil {
 				terms = make([]Term, 0, len(listings)-i)
 			}
@@ -69,8 +69,14 @@ func weigh(l *intel.Listing, at time.Time) Term {
 	return t
 }
 
-// confidence is the listing's confidence, held within 0 to 100.
-func confidence(l *intel.Listing) int { return min(100, max(0, l.Confidence)) }
+// confidence is the listing's confidence, held within 0 to 100. What a feed of
+// context lists is no reason for suspicion, however sure the feed is of it.
+func confidence(l *intel.Listing) int {
+	if l.Role == intel.RoleContext {
+		return 0
+	}
+	return min(100, max(0, l.Confidence))
+}
 
 // letter is the feed's reliability, "" where nobody stated one.
 func letter(l *intel.Listing) string {

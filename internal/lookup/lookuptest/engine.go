@@ -33,7 +33,7 @@ func (e *Engine) Asked() int64 { return e.asked.Load() }
 // still listed.
 func (e *Engine) Add(ind intel.Indicator, info *intel.FeedInfo, from, to time.Time, context ...string) {
 	l := intel.Listing{
-		Info: info, Feed: info.ID, Provider: info.Provider, Kind: ind.Kind, Canonical: ind.Value, Original: ind.Value,
+		Info: info, Feed: info.ID, Provider: info.Provider, Role: info.Role, Kind: ind.Kind, Canonical: ind.Value, Original: ind.Value,
 		Listed: to.IsZero(), Intervals: []intel.Interval{{From: from}}, FirstSeen: from, LastSeen: from.Add(time.Hour),
 		Confidence: info.Confidence, TLP: info.TLP, Tags: info.Tags, Malware: info.Malware, Description: info.Description, Snapshot: info.Snapshot,
 	}

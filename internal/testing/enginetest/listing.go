@@ -37,7 +37,7 @@ func (m *Model) listing(f *modelFeed, i intel.Indicator, r *modelRecord, at time
 		}
 		seen = min(seen, when)
 	}
-	l = intel.Listing{Info: &f.info, Feed: f.info.ID, Provider: f.info.Provider, Snapshot: f.info.Snapshot,
+	l = intel.Listing{Info: &f.info, Feed: f.info.ID, Provider: f.info.Provider, Role: f.info.Role, Snapshot: f.info.Snapshot,
 		Kind: i.Kind, Canonical: i.Value, Original: r.entry.Original, Listed: spans[len(spans)-1].to == open,
 		FirstSeen: toTime(spans[0].from), LastSeen: toTime(seen), Changed: toTime(r.changed)}
 	for _, s := range spans {

@@ -104,7 +104,7 @@ func (p *scriptParser) feed(rest string) error {
 		return fmt.Errorf("feed %s: expected an id (%v)", rest, err)
 	}
 	i := intel.FeedInfo{ID: ws[0].text, Presence: intel.Snapshot}
-	texts := map[string]*string{"name": &i.Name, "provider": &i.Provider, "presence": (*string)(&i.Presence), "tlp": &i.TLP,
+	texts := map[string]*string{"name": &i.Name, "provider": &i.Provider, "presence": (*string)(&i.Presence), "role": &i.Role, "tlp": &i.TLP,
 		"description": &i.Description, "malware": &i.Malware, "threat_type": &i.ThreatType, "snapshot": &i.Snapshot}
 	for _, w := range ws[1:] {
 		name, value, _ := w.pair()

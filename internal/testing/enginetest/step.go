@@ -194,6 +194,7 @@ func feedLine(i *intel.FeedInfo) string {
 	put("name", i.Name)
 	put("provider", i.Provider)
 	put("presence", string(i.Presence))
+	put("role", i.Role)
 	put("ttl", i.TTL.String())
 	for _, k := range slices.Sorted(maps.Keys(i.KindTTL)) {
 		b.WriteString(" ttl." + k.String() + "=" + i.KindTTL[k].String()) // 0 too: it takes the feed's away

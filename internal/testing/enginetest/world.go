@@ -39,7 +39,7 @@ func newWorld(seed uint64) *world {
 	feed(intel.FeedInfo{ID: "c2", Name: "C2 tracker", Provider: "abuse.ch", Presence: intel.Append, TTL: hours(30), Confidence: 100, TLP: "green", Malware: "Emotet"})
 	feed(intel.FeedInfo{ID: "plain", Presence: intel.Append, KindTTL: map[intel.Kind]intel.Duration{intel.IPv4: hours(40)}})
 	feed(intel.FeedInfo{ID: "roll.ing", Name: "ünïcode feed", Presence: intel.Rolling, Confidence: 75, Snapshot: "2026-02-01"})
-	feed(intel.FeedInfo{ID: "tiny", Name: "Tiny", Provider: "Example", Presence: intel.Snapshot, TTL: hours(5)})
+	feed(intel.FeedInfo{ID: "tiny", Name: "Tiny", Provider: "Example", Presence: intel.Snapshot, Role: intel.RoleAllow, TTL: hours(5)})
 	for k, f := range w.feeds {
 		for i, v := range w.values {
 			if k == 5 && i%20 == 0 || k != 5 && w.rnd.IntN(5) < 2 {
