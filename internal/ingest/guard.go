@@ -144,6 +144,9 @@ func Judge(d *feed.Definition, prevOpen int, res source.Parsed, perr error) (cod
 	if code, reason = sniff(d.Type, res.Result, res.Head); code != "" {
 		return code, reason
 	}
+	if len(plainText(res.Head)) == 0 && res.Read == 0 { // which some formats cannot be
+		return CodeEmpty, "the list is empty: there is nothing in it"
+	}
 	return CodeFormat, perr.Error()
 }
 

@@ -1,6 +1,7 @@
 package ingest_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/elasticintel/elasticintel/internal/ingest"
 	"github.com/elasticintel/elasticintel/internal/intel"
 	"github.com/elasticintel/elasticintel/internal/parse"
+	"github.com/elasticintel/elasticintel/internal/source"
 )
 
 // counts makes a result of accepted and rejected records.
@@ -18,6 +20,18 @@ func counts(accepted, rejected int) *parse.Result {
 		r.Rejects = []intel.Reject{{Line: 7, Value: "??", Reason: "not a domain"}}
 	}
 	return r
+}
+
+// TestJudgeNothing: nothing at all is an empty list, also in a format that must
+// have something.
+func TestJudgeNothing(t *testing.T) {
+	broken := errors.New("parse xml: line 1: no XML")
+	for head, want := range map[string]string{"": "empty", " \n": "empty", "\xef\xbb\xbf": "empty", "a": "format"} {
+		res := source.Parsed{Result: &parse.Result{}, Head: []byte(head)}
+		if code, reason := ingest.Judge(&feed.Definition{Type: "xml"}, 40, res, broken); code != want || reason == "" {
+			t.Errorf("%q: %s: %s, want %s", head, code, reason, want)
+		}
+	}
 }
 
 func TestGuardsHoldForListsOfAnySize(t *testing.T) {

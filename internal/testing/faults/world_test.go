@@ -49,6 +49,7 @@ type publisher struct {
 	id, server string
 	path       string
 	values     []string
+	walk       *walk // nil where one request is enough
 }
 
 // listings is how long the lists are.
@@ -98,7 +99,7 @@ func newWorld(t *testing.T, pubs []*publisher, dir, defs string, change func(*ap
 	for _, p := range pubs {
 		hosts = append(hosts, p.id+".test")
 		must(t, os.WriteFile(filepath.Join(defs, p.id+".json"), p.definition(), 0o600))
-		w.serve(p, p.list(p.values))
+		w.serveGood(p)
 	}
 	for _, kind := range []feedserver.Cert{feedserver.CertGood, feedserver.CertExpired, feedserver.CertWrongHost, feedserver.CertSelfSigned, feedserver.CertNone} {
 		l := feedserver.NewPipeListener()
@@ -127,7 +128,7 @@ func build(t *testing.T, dir, defs string, client *fetch.Client, now func() time
 		Feeds:     app.FeedsConfig{Catalogue: catalogue.Current, Store: f.Store, Runner: runner, Engine: f.Engine(), Secret: key, Now: now},
 		Reload:    catalogue.Reload,
 		Housekeep: func(ctx context.Context, _ bool) error { return runner.Repair(ctx) },
-		Say:       t.Logf, OnRun: func(intel.Run, time.Time) {},
+		Say:       func(string, ...any) {}, OnRun: func(intel.Run, time.Time) {},
 	}
 	if change != nil {
 		change(&cfg)
@@ -144,6 +145,9 @@ func must(t *testing.T, err error) {
 
 // definition is the feed's file as a user writes it.
 func (p *publisher) definition() []byte {
+	if p.walk != nil {
+		return fmt.Appendf(nil, `{"feeds":[{"id":%q,"feed_name":%q,"interval":"5m",%s}]}`, p.id, p.id, p.walk.keys)
+	}
 	path, more := p.path, ""
 	switch p.server {
 	case redirectServer:
@@ -155,6 +159,15 @@ func (p *publisher) definition() []byte {
 		more += "," + p.keys
 	}
 	return fmt.Appendf(nil, `{"feeds":[{"id":%q,"feed_name":%q,"feed_type":%q,"feed_url":"https://%s.test%s","interval":"5m"%s}]}`, p.id, p.id, p.kind, p.id, path, more)
+}
+
+// serveGood puts all of a publisher's values where they belong.
+func (w *world) serveGood(p *publisher) {
+	if p.walk != nil {
+		w.serveWalk(p)
+		return
+	}
+	w.serve(p, p.list(p.values))
 }
 
 // serve puts a list at the publisher, in the way that this one sends it.
