@@ -163,7 +163,7 @@ func sendWhole(ctx context.Context, r Receiver, m notify.Message) error {
 const moment = 5 * time.Second
 
 // changes are the feeds of which a receiver must be told, and those of which it
-// need not be told anything but must be remembered: that are well from the start.
+// need not be told anything but must be remembered: they are as expected.
 func (a *Alerts) changes(have map[string]told, views []feed.View, now time.Time) (send []*feed.View, note map[string]told) {
 	note = map[string]told{}
 	for i := range views {
@@ -171,13 +171,19 @@ func (a *Alerts) changes(have map[string]told, views []feed.View, now time.Time)
 		was, is := have[v.ID].Class, v.State.Status
 		switch {
 		case was == is:
-		case (was == "" || was == feed.ClassNew) && !is.Sick():
+		case is == feed.ClassNew, (was == "" || was == feed.ClassNew) && expected(v):
 			note[v.ID] = told{is, now.UTC()}
 		case a.holds(v, now):
 			send = append(send, v)
 		}
 	}
 	return send, note
+}
+
+// expected says whether a feed is as one can be from the start: well, or in want
+// of a key that there never was.
+func expected(v *feed.View) bool {
+	return !v.State.Status.Sick() || v.State.Status == feed.ClassNeedsKey && v.State.LastRun == nil
 }
 
 // holds says whether a feed is in its class long enough to tell it.

@@ -28,6 +28,7 @@ type ward struct {
 	feeds  *app.Feeds
 	states map[string]feed.State
 	said   []string
+	key    bool // the secret of feeds called key… exists
 }
 
 func (w *ward) Run(context.Context, feed.Job) (intel.Run, error) { return intel.Run{}, nil }
@@ -64,7 +65,7 @@ func newWard(t *testing.T, ids ...string) *ward {
 	}
 	w := &ward{t: t, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), store: &brokenStore{Store: dir}, states: map[string]feed.State{}}
 	w.feeds = app.NewFeeds(app.FeedsConfig{Store: w.store, Runner: w, Engine: nothing{}, Now: func() time.Time { return w.now },
-		Secret: func(string) (string, bool) { return "", false }})
+		Secret: func(string) (string, bool) { return "x", w.key }})
 	w.list(ids...)
 	return w
 }
@@ -74,7 +75,11 @@ func (w *ward) list(ids ...string) {
 	w.t.Helper()
 	files := fstest.MapFS{}
 	for _, id := range ids {
-		files[id+".json"] = &fstest.MapFile{Data: fmt.Appendf(nil, `{"feeds":[{"id":%q,"feed_name":"The %s","provider":"P","feed_type":"txt","indicator_type":"domain","feed_url":"https://lists.example/x","field_mapping":{}}]}`, id, id)}
+		auth := ""
+		if strings.HasPrefix(id, "key") {
+			auth = `,"auth":{"secret":"K","in":"bearer"}`
+		}
+		files[id+".json"] = &fstest.MapFile{Data: fmt.Appendf(nil, `{"feeds":[{"id":%q,"feed_name":"The %s","provider":"P","feed_type":"txt","indicator_type":"domain","feed_url":"https://lists.example/x","field_mapping":{}%s}]}`, id, id, auth)}
 	}
 	c, err := feed.Load(files)
 	if err != nil {
@@ -338,6 +343,22 @@ func TestAlerts_StartDoesNotTellWhatCatchesUp(t *testing.T) {
 	w.round(a, e, "b stale healthy")
 	w.now = w.now.Add(48*time.Hour + time.Second) // the same without a start in between
 	w.round(a, e, "a healthy delayed, b healthy delayed")
+}
+
+// That a key was never given is no news; that one was taken away is.
+func TestAlerts_Keys(t *testing.T) {
+	w := newWard(t, "keyed")
+	e := &ear{id: "e"}
+	a := w.alerts(app.AlertsConfig{}, e)
+	w.round(a, e, "")
+	w.key = true
+	w.round(a, e, "")
+	w.is("keyed", feed.ClassHealthy)
+	w.round(a, e, "")
+	w.key = false
+	w.round(a, e, "keyed healthy needs-key")
+	w.key = true
+	w.round(a, e, "keyed needs-key healthy")
 }
 
 func TestAlerts_FollowTheCatalogue(t *testing.T) {

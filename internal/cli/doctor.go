@@ -246,7 +246,7 @@ func (p *program) checkViews(views []feed.View, add addFinding) {
 	if good == 0 && enabled > 0 {
 		level, fix = levelWarn, "`elasticintel ingest --all` pulls them; is there a way to the Internet?"
 	}
-	add("feeds", level, fix, "%s; %d of %s are healthy", feed.Tally(views), good, plural(enabled, "enabled feed"))
+	add("feeds", level, fix, "%s; %d of %s healthy", feed.Tally(views), good, plural(enabled, "enabled feed"))
 }
 
 func (p *program) checkSecrets(add addFinding) {

@@ -180,11 +180,11 @@ func (f *Facts) pulled(now time.Time) Health {
 	case now.After(late):
 		return Health{ClassDelayed, late, "a run was due at " + d.after(st.LastGood).UTC().Format(time.RFC3339) + f.why(),
 			f.command("ingest") + " runs it now; a running `elasticintel serve` keeps the schedule"}
-	case st.Empty && !d.Guards.AllowEmpty:
+	case st.Empty && !d.Guards.AllowEmpty && !d.Delta():
 		return Health{Class: ClassEmpty, Reason: "its last good run lists nothing",
 			Advice: f.command("feeds runs") + " shows when that began; `allow_empty` in the guards of its definition says that it is normal" + f.home()}
 	}
-	if limit := d.maxStill(st); !st.Empty && d.Life != LifeStatic && st.LastGood.Sub(st.Changed) > limit {
+	if limit := d.maxStill(st); !(st.Empty && d.Guards.AllowEmpty) && d.Life != LifeStatic && st.LastGood.Sub(st.Changed) > limit {
 		return Health{ClassStale, st.Changed.Add(limit), "it answers, but has listed the same since " + day(st.Changed) + usual(st),
 			f.command("feeds disable") + " gives it up; `\"life\": \"static\"` in its definition says that it is normal" + f.home()}
 	}

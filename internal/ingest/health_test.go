@@ -158,6 +158,12 @@ func TestHealthAfterRuns(t *testing.T) {
 			{"1d", "ok:4", feed.ClassHealthy, "0s"},
 			{"2d", "ok:0", feed.ClassHealthy, "0s"},
 		}},
+		{"only what is new is asked for, and nothing is", with(func(d *feed.Definition) { d.Since = &feed.Since{} }), []step{
+			{"0s", "ok:0", feed.ClassHealthy, "0s"},
+			{"1d", "unchanged", feed.ClassHealthy, "0s"},
+			{"90d", "unchanged", feed.ClassHealthy, "90d"}, // it was late, and too old, in between
+			{"91d", "unchanged", feed.ClassStale, "91d"},   // nothing new for so long is not normal
+		}},
 		{"the clock is set back", daily, []step{
 			{"10d", "ok", feed.ClassHealthy, "10d"},
 			{"1d", "", feed.ClassHealthy, "1d"}, // never in the future
