@@ -20,7 +20,7 @@ const (
 	indexDistinct = 3_750_616
 	// The distinct indicators, and the distinct values that are none, that we
 	// read in the same files.
-	indicatorsInAll = 3_649_997
+	indicatorsInAll = 3_649_996
 	rejectedInAll   = 89_080
 )
 
