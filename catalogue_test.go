@@ -55,6 +55,9 @@ func checkMeaning(d *feed.Definition, bad func(string, ...any)) {
 		bad("tlp %q, reliability %q: one is missing", d.TLP, d.Reliability)
 	}
 	if d.Role != feed.RoleThreat {
+		if d.Confidence != nil {
+			bad("confidence %d: a feed of role %s adds to no score, so it has none", *d.Confidence, d.Role)
+		}
 		return
 	}
 	said := map[string]bool{"threat_type": d.ThreatType != "", "tags": len(d.Tags) > 0}
