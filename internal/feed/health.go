@@ -177,6 +177,9 @@ func (f *Facts) pulled(now time.Time) Health {
 		return Health{Class: ClassFailing, Reason: fmt.Sprintf("%s failed in a row: %s", runs(st.Failures), st.LastRun.Reason), Advice: f.mend()}
 	case st.LastGood.IsZero():
 		return Health{Class: ClassEmpty, Reason: "nothing of it was ever taken" + f.why(), Advice: f.command("feeds runs") + " shows what it sends; " + f.command("feeds disable") + " gives it up"}
+	case f.standsStill():
+		return Health{ClassStale, st.Changed.Add(d.maxStill(st)), "it answers, but has listed the same since " + day(st.Changed) + usual(st),
+			f.command("feeds disable") + " gives it up; `\"life\": \"static\"` in its definition says that it is normal" + f.home()}
 	case now.After(late):
 		return Health{ClassDelayed, late, "a run was due at " + d.after(st.LastGood).UTC().Format(time.RFC3339) + f.why(),
 			f.command("ingest") + " runs it now; a running `elasticintel serve` keeps the schedule"}
@@ -184,11 +187,14 @@ func (f *Facts) pulled(now time.Time) Health {
 		return Health{Class: ClassEmpty, Reason: "its last good run lists nothing",
 			Advice: f.command("feeds runs") + " shows when that began; `allow_empty` in the guards of its definition says that it is normal" + f.home()}
 	}
-	if limit := d.maxStill(st); !(st.Empty && d.Guards.AllowEmpty) && d.Life != LifeStatic && st.LastGood.Sub(st.Changed) > limit {
-		return Health{ClassStale, st.Changed.Add(limit), "it answers, but has listed the same since " + day(st.Changed) + usual(st),
-			f.command("feeds disable") + " gives it up; `\"life\": \"static\"` in its definition says that it is normal" + f.home()}
-	}
 	return Health{Class: ClassHealthy}
+}
+
+// standsStill says whether the last good run saw what had been listed for too long. Of
+// a feed that is asked for what is new only, nothing new for so long is not normal either.
+func (f *Facts) standsStill() bool {
+	st := &f.State
+	return f.Def.Life != LifeStatic && (!st.Empty || f.Def.Delta()) && !st.Changed.IsZero() && st.LastGood.Sub(st.Changed) > f.Def.maxStill(st)
 }
 
 // why says what became of the runs since the last good one.

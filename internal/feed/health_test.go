@@ -39,7 +39,7 @@ func TestHealthOf(t *testing.T) {
 		{"starter data", Facts{Def: plain, Enabled: true, HaveKey: true, Snapshot: "2026-02-01"}, ClassNew, -1, "never pulled yet; what it lists is starter data of 2026-02-01", "`elasticintel ingest f`"},
 		{"healthy", Facts{Def: plain, Enabled: true, HaveKey: true, State: good}, ClassHealthy, 240 * time.Hour, "", ""},
 		{"switched on lately", Facts{Def: plain, Enabled: true, HaveKey: true, State: good, Switched: ago(5 * time.Hour)}, ClassHealthy, 5 * time.Hour, "", ""},
-		{"a state of an older version", Facts{Def: plain, Enabled: true, HaveKey: true, State: State{LastAttempt: ago(time.Hour), LastGood: ago(time.Hour), Changed: ago(time.Hour)}}, ClassHealthy, -1, "", ""},
+		{"a state of an older version", Facts{Def: plain, Enabled: true, HaveKey: true, State: State{LastAttempt: ago(time.Hour), LastGood: ago(time.Hour), LastRun: good.LastRun}}, ClassHealthy, -1, "", ""},
 
 		{"off by definition", Facts{Def: plain, HaveKey: true, State: good, Listings: 7}, ClassDisabled, -1, "switched off by its definition; 7 listings of it are still held", "`elasticintel feeds enable f`"},
 		{"off by a person", Facts{Def: plain, HaveKey: true, State: failing, Switched: ago(2 * time.Hour)}, ClassDisabled, 2 * time.Hour, "switched off", "`elasticintel feeds enable f`"},

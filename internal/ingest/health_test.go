@@ -3,6 +3,7 @@ package ingest
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -282,4 +283,59 @@ func TestHealthWithoutDefinition(t *testing.T) {
 			t.Errorf("after %q (-with +without):\n%s", row, diff)
 		}
 	}
+}
+
+// Whatever happens to a feed, since is when it went into its class: it stays while
+// the class does, and a change lies between the looks before and after it.
+func TestSinceIsWhenTheClassBegan(t *testing.T) {
+	const seeds = 120
+	seen := map[feed.Class]int{}
+	for seed := range uint64(seeds) {
+		rnd := rand.New(rand.NewPCG(seed, 1))
+		d := &feed.Definition{ID: "f", Interval: intel.Duration([]time.Duration{time.Hour, 24 * time.Hour, 7 * 24 * time.Hour}[rnd.IntN(3)])}
+		d.Guards.AllowEmpty = rnd.IntN(4) == 0
+		rows := []string{"ok", "ok", "ok:0", "unchanged", "unchanged", "unchanged", "failed:dns", "failed:dns", "quarantined:shrink", "quarantined:empty", "rejected", "unchanged:" + CodeRejectedBefore}
+		st, now := feed.State{Feed: "f"}, epoch
+		before := feed.HealthOf(feed.Facts{Def: d, Enabled: true, HaveKey: true, State: st}, now)
+		last := now
+		row := "ok"
+		for i := range 150 {
+			if rnd.IntN(3) == 0 {
+				row = rows[rnd.IntN(len(rows))]
+			}
+			waits := st.Quarantined != ""
+			if row == "rejected" && !waits || strings.HasSuffix(row, CodeRejectedBefore) && (waits || st.QuarantinedSHA == "") {
+				row = "failed:dns" // there is nothing to be rejected
+			}
+			run := now.Add(time.Duration(rnd.Int64N(int64(d.Interval) * 3 / 2)))
+			if rnd.IntN(20) == 0 {
+				run = run.Add(time.Duration(rnd.Int64N(int64(200 * 24 * time.Hour))))
+			}
+			for ; now.Before(run); now = now.Add(max(time.Minute, run.Sub(now)/7)) {
+				before, last = look(t, seed, d, st, before, last, now), now
+				seen[before.Class]++
+			}
+			now = run
+			before, last = look(t, seed, d, st, before, last, now), now
+			st = after(st, rowOf(i, now, row), 0, d)
+			before = look(t, seed, d, st, before, last, now)
+		}
+	}
+	for _, c := range []feed.Class{feed.ClassHealthy, feed.ClassFailing, feed.ClassQuarantined, feed.ClassEmpty, feed.ClassDelayed, feed.ClassStale} {
+		if seen[c] < seeds {
+			t.Errorf("%s was seen %d times only", c, seen[c])
+		}
+	}
+}
+
+func look(t *testing.T, seed uint64, d *feed.Definition, st feed.State, before feed.Health, last, now time.Time) feed.Health {
+	t.Helper()
+	h := feed.HealthOf(feed.Facts{Def: d, Enabled: true, HaveKey: true, State: st}, now)
+	switch {
+	case h.Class == before.Class && !h.Since.Equal(before.Since):
+		t.Fatalf("seed %d: %s since %s becomes %s since %s", seed, before.Class, before.Since, h.Class, h.Since)
+	case h.Class != before.Class && (h.Since.Before(last) || h.Since.After(now)):
+		t.Fatalf("seed %d: %s since %s becomes %s since %s (%s), between %s and %s", seed, before.Class, before.Since, h.Class, h.Since, h.Reason, last, now)
+	}
+	return h
 }
