@@ -3,7 +3,6 @@ package parse
 import (
 	"context"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
@@ -13,6 +12,7 @@ import (
 const (
 	suppressedCosmetic = "a rule that changes what a page shows"
 	suppressedPartial  = "a rule for some pages only"
+	suppressedPattern  = "a pattern that stands for more than one value"
 )
 
 // What a modifier of a rule does.
@@ -66,7 +66,7 @@ func (c *collector) adblockLine(no int, text string) {
 	}
 	pattern, said := cutModifiers(rule)
 	effect := effectOf(said)
-	value, why := adblockValue(pattern)
+	value, wide, why := adblockValue(pattern)
 	switch {
 	case effect == modifierChanges:
 		c.suppress(suppressedCosmetic, 1)
@@ -74,6 +74,8 @@ func (c *collector) adblockLine(no int, text string) {
 		c.suppress(suppressedPartial, 1)
 	case excepts || effect == modifierExcepts:
 		c.except(value)
+	case wide:
+		c.suppress(suppressedPattern, 1)
 	case why != "":
 		c.reject(no, text, why)
 	case said == "":
@@ -130,10 +132,12 @@ func effectOf(said string) int {
 	return effect
 }
 
-// adblockValue returns the one value that a pattern names, or why it names none.
-func adblockValue(pattern string) (value, why string) {
+// adblockValue returns the one value that a pattern names. Where it is a good
+// pattern that names none, such as a regular expression or a path with a * in the
+// middle, wide says so; else why says what is wrong with it.
+func adblockValue(pattern string) (value string, wide bool, why string) {
 	if len(pattern) > 1 && pattern[0] == '/' && pattern[len(pattern)-1] == '/' {
-		return "", "a regular expression"
+		return "", true, ""
 	}
 	value = strings.TrimPrefix(strings.TrimPrefix(pattern, "|"), "|")
 	for _, end := range []string{"|", "*", "^"} {
@@ -142,9 +146,16 @@ func adblockValue(pattern string) (value, why string) {
 	if pattern != value {
 		value = strings.TrimPrefix(value, "://")
 	}
-	name := strings.TrimPrefix(value, "*.")
-	if value == "" || slices.ContainsFunc([]byte(name), func(b byte) bool { return b == '*' || b == '^' || b == '|' }) {
-		return value, "a pattern that stands for more than one value"
+	switch name := strings.TrimPrefix(value, "*."); {
+	case value == "" && strings.ContainsAny(pattern, "*^"):
+		return "", true, ""
+	case value == "":
+		return "", false, "a rule without a pattern"
+	case strings.Contains(name, "^$"):
+		return value, false, "a modifier that is not known"
+	case strings.IndexByte(name, '|') >= 0:
+		return value, false, "a | in the middle of a pattern"
+	default:
+		return value, strings.ContainsAny(name, "*^"), ""
 	}
-	return value, ""
 }

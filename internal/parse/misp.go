@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"io"
@@ -30,10 +31,35 @@ type misp struct {
 }
 
 func readMISP(ctx context.Context, r io.Reader, c *collector) error {
+	b := bufio.NewReaderSize(r, 4<<10)
+	if head, _ := b.Peek(hashRow); isHashRow(string(head)) { // a shorter or broken stream shows itself when it is read
+		return readHashes(ctx, b, c)
+	}
+	r = b
 	m := &misp{c: c, held: heldBack{c: c}}
 	err := c.documents(ctx, r, m.document)
 	m.held.flush(m.event)
 	return err
+}
+
+// hashRow is how long the rows of a feed's hashes.csv are: the MD5 sum of an
+// attribute's value, a comma, and the UUID of its event.
+const hashRow = 32 + 1 + 36
+
+func isHashRow(row string) bool {
+	return len(row) == hashRow && row[32] == ',' && isUUID(row[33:]) && strings.Trim(row[:32], "0123456789abcdefABCDEF") == ""
+}
+
+// readHashes accounts for a hashes.csv. Instances ask it whether a feed has a value
+// of theirs; which values these are it does not say.
+func readHashes(ctx context.Context, r io.Reader, c *collector) error {
+	return readLayout(ctx, r, c, func(no int, text string) {
+		if isHashRow(text) {
+			c.suppress("a sum of a value, which does not say the value (hashes.csv)", 1)
+			return
+		}
+		c.reject(no, text, "no row of a hashes.csv: an MD5 sum and the UUID of an event")
+	})
 }
 
 // document takes an event, a list of them, or an answer around either.

@@ -16,8 +16,9 @@ const maxWord = 8 << 10
 // not. Each word that is one is a record. Words that are none are no records,
 // except defanged ones: somebody meant these, so they are rejected with a reason.
 type report struct {
-	c   *collector
-	rec record
+	c       *collector
+	rec     record
+	version bool // the words before say that what comes next is a version
 }
 
 func readReport(ctx context.Context, r io.Reader, c *collector) error {
@@ -39,6 +40,7 @@ func readReport(ctx context.Context, r io.Reader, c *collector) error {
 // line takes the words of one line.
 func (p *report) line(ln line) {
 	text := intel.Trim(ln.text)
+	p.version = false
 	for word := range strings.FieldsFuncSeq(strings.ReplaceAll(text, "](", " "), betweenWords) {
 		switch {
 		case len(word) > maxWord:
@@ -70,11 +72,16 @@ func hasScheme(word string) bool {
 // with a label before it.
 func (p *report) word(line int, text, word string, label bool) {
 	word = bare(word)
+	lower := strings.ToLower(word)
+	p.version = versionWords[lower] || p.version && (joiningWords[lower] || strings.Trim(lower, "v.0123456789") == "")
 	if len(word) < 4 {
 		return
 	}
 	fanged := intel.Refang(word) == word
 	i, err := intel.Parse(word, intel.AnyKind)
+	if err == nil && fanged && p.version && i.Kind == intel.IPv4 {
+		return
+	}
 	if err != nil || fanged && !plausible(i, word) {
 		value, ok := labelled(word) // md5=…, IP:…
 		switch {
@@ -90,6 +97,18 @@ func (p *report) word(line int, text, word string, label bool) {
 		p.rec.say(intel.FieldDescription, shorten(text))
 	}
 	p.c.offered(&p.rec, finding{word, i.Kind.Set()})
+}
+
+// versionWords say that a number with dots behind them, and further ones joined to
+// it, is a version and no address. Read-only.
+var versionWords = map[string]bool{
+	"v": true, "ver": true, "version": true, "versions": true, "release": true, "releases": true, "rev": true, "revision": true,
+	"build": true, "builds": true, "firmware": true,
+}
+
+// joiningWords stand between versions. Read-only.
+var joiningWords = map[string]bool{
+	"": true, "and": true, "or": true, "to": true, "through": true, "until": true, "up": true, "than": true, "prior": true, "below": true, "number": true,
 }
 
 // bare takes the marks off a word that belong to the sentence around it.

@@ -131,7 +131,7 @@ func (o *stixSingle) add(name string, value *tree, ok bool) {
 // single takes a document that is neither bundle nor envelope: a single object,
 // if its id says so, or an object of objects.
 func (x *stix) single(s *jsonStream, o *stixSingle) error {
-	bad := s.bad("no STIX bundle, TAXII envelope or object: the document has no objects, and no id of one")
+	bad := s.bad("no STIX bundle and no TAXII envelope: the document has no objects, and no id of one")
 	if o.long {
 		return bad
 	}
