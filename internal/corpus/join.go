@@ -71,7 +71,7 @@ func (s *shardMerge) current() ([]hashed, error) {
 		for j := range k.len() {
 			h, ref := u64at(k.hash, j), u32at(k.ref, j)
 			if h < last {
-				return nil, fmt.Errorf("segment %s: %w: its hashes are not sorted", s.stack.segs[i].key, ErrCorrupt)
+				return nil, unsorted(s.stack.segs[i])
 			}
 			if last = h; !s.skip[i].has(ref) {
 				out = append(out, hashed{h, ref, uint32(i)})
@@ -82,6 +82,11 @@ func (s *shardMerge) current() ([]hashed, error) {
 		}
 	}
 	return out, nil
+}
+
+// unsorted says that a segment's hashes are not in order.
+func unsorted(s *segment) error {
+	return fmt.Errorf("segment %s: %w: its hashes are not sorted", s.key, ErrCorrupt)
 }
 
 // mergeHashed merges two lists sorted by hash.

@@ -24,6 +24,7 @@
 //	  as_of TIME | sort -value | limit 3 | pages | facets tag kind | facet_limit 2 | full
 //	follow 10
 //	stats
+//	compare aside=ID
 //	= a line of the answer
 //
 // A run, keep or purge may have fault=7:after, which makes the seventh operation

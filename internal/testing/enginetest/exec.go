@@ -47,6 +47,8 @@ func (r *runner) step(s *Step) (lines []string, err error) {
 		return nil, r.follow(s.Follow)
 	case s.Stats:
 		return r.stats()
+	case s.Compare != nil:
+		return r.compare(s.Compare)
 	}
 	if b, breaks := r.engine.(Breaker); breaks && s.Fault != nil {
 		return nil, r.broken(b, s)

@@ -79,6 +79,8 @@ func (p *scriptParser) statement(head, rest string) (err error) {
 		p.begin(Step{Follow: n})
 	case "stats":
 		p.begin(Step{Stats: true})
+	case "compare":
+		return p.compare(rest)
 	case "find":
 		w, err := words(rest)
 		if err != nil || len(w) != 1 {
@@ -128,6 +130,21 @@ func (p *scriptParser) feed(rest string) error {
 	}
 	p.feeds[i.ID] = i
 	return nil
+}
+
+// compare reads a question for a comparison.
+func (p *scriptParser) compare(rest string) error {
+	ws, err := words(rest)
+	c := &Compare{}
+	for _, w := range ws {
+		name, value, _ := w.pair()
+		if name != "aside" {
+			return fmt.Errorf("compare: the unknown property %q", w.text)
+		}
+		c.Aside = append(c.Aside, value)
+	}
+	p.begin(Step{Compare: c})
+	return err
 }
 
 // kindTTL reads a time to live that one kind has.

@@ -89,8 +89,15 @@ func (a *asker) step() (*Step, error) {
 		s.Purge = &Purge{f.info.ID, a.now.Add(-time.Duration(a.rnd.IntN(300)) * time.Hour)}
 	case n < 55:
 		s.Find = a.find()
-	case n < 98:
+	case n < 97:
 		s.Search, err = a.search()
+	case n < 98:
+		s.Compare = &Compare{}
+		for _, f := range a.feeds {
+			if a.rnd.IntN(4) == 0 {
+				s.Compare.Aside = append(s.Compare.Aside, f.info.ID)
+			}
+		}
 	case n < 99:
 		s.Follow = 1 + a.rnd.IntN(40)
 	default:

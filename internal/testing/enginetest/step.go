@@ -21,16 +21,17 @@ type Script struct {
 
 // Step is one statement of a script. One of the pointers is set.
 type Step struct {
-	Now    time.Time // when it happens
-	Load   *Load
-	Keep   string // background work to be done: see Keeper
-	Purge  *Purge
-	Find   *Find
-	Search *Search
-	Stats  bool
-	Follow int      // read all changes, so many at a time
-	Fault  *Fault   // the store fails during Load, Keep or Purge
-	Want   []string // the lines of the answer, without =
+	Now     time.Time // when it happens
+	Load    *Load
+	Keep    string // background work to be done: see Keeper
+	Purge   *Purge
+	Find    *Find
+	Search  *Search
+	Stats   bool
+	Compare *Compare
+	Follow  int      // read all changes, so many at a time
+	Fault   *Fault   // the store fails during Load, Keep or Purge
+	Want    []string // the lines of the answer, without =
 
 	at, end int // in the file: its lines, without those of the answer
 }
@@ -115,6 +116,8 @@ func (s *Step) String() string {
 		fmt.Fprintf(&b, "follow %d\n", s.Follow)
 	case s.Stats:
 		b.WriteString("stats\n")
+	case s.Compare != nil:
+		s.Compare.print(&b)
 	default:
 		fmt.Fprintf(&b, "keep %s%s\n", s.Keep, s.Fault)
 	}

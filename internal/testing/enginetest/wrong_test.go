@@ -35,6 +35,19 @@ func (f forgetful) Find(ctx context.Context, q intel.Question, at time.Time, dst
 	return f.Model.Find(ctx, q, at, dst)
 }
 
+func (f forgetful) Compare(ctx context.Context, aside func(string) bool) (*intel.Comparison, error) {
+	if f.wrong == "aside" {
+		aside = nil
+	}
+	c, err := f.Model.Compare(ctx, aside)
+	for i := range c.Feeds {
+		if f.wrong == "early" && c.Feeds[i].Early.First > 0 {
+			c.Feeds[i].Early.First++
+		}
+	}
+	return c, err
+}
+
 func (f forgetful) Load(ctx context.Context, info intel.FeedInfo, at time.Time, entries []intel.Entry) error {
 	if f.wrong == "ttl" && info.Presence == intel.Append {
 		info.TTL = 0
@@ -48,7 +61,7 @@ func (f forgetful) Load(ctx context.Context, info intel.FeedInfo, at time.Time, 
 // TestRandomFindsWhatIsWrong: the generator finds engines that are wrong, and
 // shows it in a short script that can be read again.
 func TestRandomFindsWhatIsWrong(t *testing.T) {
-	for _, wrong := range []string{"reverse", "facet", "as of", "ttl", "ttl by kind"} {
+	for _, wrong := range []string{"reverse", "facet", "as of", "ttl", "ttl by kind", "aside", "early"} {
 		t.Run(wrong, func(t *testing.T) {
 			open := func(now func() time.Time) (Loader, error) { return forgetful{NewModel(now), wrong}, nil }
 			s, _, err := random(t.Context(), open, 1, 3000)

@@ -116,6 +116,11 @@ func (e *engine) Changes(ctx context.Context, since string, limit int, emit func
 	return e.one().Changes(ctx, since, limit, emit)
 }
 
+// Compare implements lookup.Comparer.
+func (e *engine) Compare(ctx context.Context, aside func(string) bool) (*intel.Comparison, error) {
+	return e.one().Compare(ctx, aside)
+}
+
 // Stats implements lookup.Engine.
 func (e *engine) Stats(ctx context.Context) (intel.Stats, error) { return e.one().Stats(ctx) }
 
