@@ -29,6 +29,9 @@ type Feeds interface {
 	Get(ctx context.Context, id string) (feed.View, error)
 	// Runs returns the newest runs first, at most limit of them; 0 = all.
 	Runs(ctx context.Context, id string, limit int) ([]intel.Run, error)
+	// Report compares the feeds named, all that hold data where none is, with all
+	// others. lookup.ErrNoCompare where the engine cannot.
+	Report(ctx context.Context, ids ...string) ([]feed.Report, error)
 	// Run runs a feed now and returns when the run has ended, whatever its
 	// status. ErrRunning where it runs already. who asked stands in the ledger.
 	Run(ctx context.Context, id string, who string) (intel.Run, error)

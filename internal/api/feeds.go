@@ -50,6 +50,43 @@ func (a *api) runs(c *call) error {
 	return c.sendJSON(all)
 }
 
+// reports serves GET /api/v1/feeds/report: what each feed that holds data adds to
+// the others.
+func (a *api) reports(c *call) error {
+	all, err := a.reportsOf(c)
+	if err != nil {
+		return err
+	}
+	return c.sendJSON(all)
+}
+
+// report serves GET /api/v1/feeds/{id}/report.
+func (a *api) report(c *call) error {
+	one, err := a.reportsOf(c, c.r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	return c.sendJSON(one[0])
+}
+
+// reportsOf asks for reports and cuts their overlaps. What takes long is done once
+// after each run, for all who ask.
+func (a *api) reportsOf(c *call, ids ...string) ([]feed.Report, error) {
+	limit, err := c.limit(0)
+	if err != nil {
+		return nil, err
+	}
+	all, err := a.Feeds.Report(c.r.Context(), ids...)
+	if err != nil {
+		return nil, err
+	}
+	out := append([]feed.Report{}, all...)
+	for i := range out {
+		out[i].Cut(limit)
+	}
+	return out, nil
+}
+
 // run serves POST /api/v1/feeds/{id}/run: it answers when the run has ended,
 // however long that takes. A client that hangs up ends the run, if it may be ended.
 func (a *api) run(c *call) error {

@@ -32,9 +32,10 @@ func clock() time.Time { return now }
 
 // fakeFeeds has the feeds "good" and "busy".
 type fakeFeeds struct {
-	mu   sync.Mutex
-	who  []string                    // of every run asked for
-	hook func(context.Context) error // called while a run of good is under way
+	mu       sync.Mutex
+	who      []string // of every run asked for
+	noReport bool
+	hook     func(context.Context) error // called while a run of good is under way
 }
 
 func (f *fakeFeeds) view(id string) feed.View {
@@ -74,6 +75,31 @@ func (f *fakeFeeds) Runs(ctx context.Context, id string, limit int) ([]intel.Run
 		all = all[:limit]
 	}
 	return all, nil
+}
+
+func (f *fakeFeeds) Report(ctx context.Context, ids ...string) ([]feed.Report, error) {
+	if f.noReport {
+		return nil, lookup.ErrNoCompare
+	}
+	if len(ids) == 0 {
+		ids = []string{"busy", "good"}
+	}
+	var out []feed.Report
+	for _, id := range ids {
+		if _, err := f.Get(ctx, id); err != nil {
+			return nil, err
+		}
+		if id == "busy" { // nothing is known of it
+			out = append(out, feed.NewReport(feed.ReportFacts{ID: id}, now))
+			continue
+		}
+		c := &intel.Compared{Feed: id, Listings: 4, Kinds: map[intel.Kind]int{intel.IPv4: 4}, Unique: 1, Since: now.AddDate(0, 0, -9),
+			Early: intel.Early{First: 2, Later: 1, Lead: intel.Quantiles{Median: 5, P90: 7}, Lag: intel.Quantiles{Median: 1, P90: 1}},
+			Pairs: []intel.Pair{{Feed: "busy", Shared: 1}, {Feed: "other", Shared: 3, First: 2, Later: 1}}}
+		out = append(out, feed.NewReport(feed.ReportFacts{ID: id, Compared: c, Snapshot: "2026-11-01", Listings: map[string]int{"other": 6},
+			Roles: map[string]string{"good": "threat", "other": "allow"}, Runs: []intel.Run{{Trigger: "schedule", Status: intel.RunOK, Started: now, Counts: intel.Counts{Read: 4, Rejected: 1}}}}, now))
+	}
+	return out, nil
 }
 
 func (f *fakeFeeds) Run(ctx context.Context, id, who string) (intel.Run, error) {

@@ -107,7 +107,7 @@ func TestIndicator_damagedData(t *testing.T) {
 
 func TestETag(t *testing.T) {
 	f := newFixture(t)
-	for _, path := range []string{"/api/v1/indicators/192.0.2.7", "/api/v1/feeds", "/api/v1/feeds/good", "/api/v1/feeds/good/runs", "/api/v1/stats", "/api/v1/openapi.json",
+	for _, path := range []string{"/api/v1/indicators/192.0.2.7", "/api/v1/feeds", "/api/v1/feeds/good", "/api/v1/feeds/good/runs", "/api/v1/feeds/report", "/api/v1/stats", "/api/v1/openapi.json",
 		"/iocs/search/ipaddress/192.0.2.7", "/iocs/search/ipaddress/192.0.2.7/summary"} {
 		a := f.get(path)
 		tag := a.header.Get("ETag")

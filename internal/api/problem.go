@@ -89,6 +89,7 @@ func problems() []kind {
 		{errMedia, http.StatusUnsupportedMediaType, "unsupported_media_type", false},
 		{errHost, http.StatusMisdirectedRequest, "wrong_host", false},
 		{lookup.ErrNoChanges, http.StatusNotImplemented, "no_changes", false},
+		{lookup.ErrNoCompare, http.StatusNotImplemented, "no_report", false},
 		{errNotReady, http.StatusServiceUnavailable, "not_ready", false},
 		{errSpool, http.StatusServiceUnavailable, "no_room", true},
 		{lookup.ErrEngine, http.StatusServiceUnavailable, "engine", true},

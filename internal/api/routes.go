@@ -46,6 +46,8 @@ func routes() []*route {
 		{"GET", "/api/v1/feeds", auth.Reader, nil, jsonOnly, []int{304}, (*api).feeds},
 		{"GET", "/api/v1/feeds/{id}", auth.Reader, nil, jsonOnly, []int{304, 404}, (*api).feed},
 		{"GET", "/api/v1/feeds/{id}/runs", auth.Reader, []string{"limit"}, jsonOnly, []int{304, 404}, (*api).runs},
+		{"GET", "/api/v1/feeds/report", auth.Reader, []string{"limit"}, jsonOnly, []int{304, 501}, (*api).reports},
+		{"GET", "/api/v1/feeds/{id}/report", auth.Reader, []string{"limit"}, jsonOnly, []int{304, 404, 501}, (*api).report},
 		{"POST", "/api/v1/feeds/{id}/run", auth.Editor, nil, jsonOnly, []int{403, 404, 409}, (*api).run},
 		{"GET", "/api/v1/stats", auth.Reader, nil, jsonOnly, []int{304}, (*api).stats},
 		{"GET", "/api/v1/openapi.json", auth.Reader, nil, jsonOnly, []int{304}, (*api).openapi},

@@ -24,6 +24,7 @@ func TestDocument_schemasEqualTheStructs(t *testing.T) {
 		"Stats": intel.Stats{}, "Memory": intel.Memory{}, "Problem": Problem{}, "Hits": Hits{},
 		"SearchPage": lookup.SearchPage{}, "Found": lookup.Found{}, "Result": lookup.Result{}, "Facet": lookup.Facet{}, "FacetValue": query.FacetValue{},
 		"Related": intel.Related{}, "RelatedGroup": intel.RelatedGroup{}, "RelatedItem": intel.RelatedItem{}, "Moment": intel.Moment{}, "Event": intel.Event{},
+		"Report": feed.Report{}, "ReportEarly": feed.ReportEarly{}, "ReportPair": feed.ReportPair{}, "ReportRead": feed.ReportRead{}, "ReportRuns": feed.ReportRuns{},
 	} {
 		s, _, ok := openDoc().at("components", "schemas", name)
 		if !ok {
@@ -80,6 +81,8 @@ func typeName(t reflect.Type) string {
 		return "array"
 	case t.Kind() == reflect.Bool:
 		return "boolean"
+	case t.Kind() == reflect.Float64:
+		return "number"
 	}
 	return "integer"
 }

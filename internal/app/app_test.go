@@ -57,7 +57,7 @@ func build(t *testing.T, pub *feedserver.Server, ids []string, change func(*app.
 	runs := make(chan intel.Run, 100)
 	cfg := app.Config{
 		Listener: ln, Keys: keys, Parallel: 2, Version: "test", Log: slog.New(slog.DiscardHandler),
-		Feeds: app.FeedsConfig{Catalogue: catalogue.Current, Store: f.Store, Runner: runner, Engine: f.Engine(),
+		Feeds: app.FeedsConfig{Catalogue: catalogue.Current, Store: f.Store, Runner: runner, Ledger: runner, Engine: f.Engine(),
 			Secret: func(string) (string, bool) { return "", false }, Now: time.Now},
 		Reload:    catalogue.Reload,
 		Housekeep: func(ctx context.Context, _ bool) error { return runner.Repair(ctx) },

@@ -45,6 +45,7 @@ type Engine interface {
 
 // Held is what an engine holds of one feed.
 type Held struct {
+	Version  int64  // another one after every run that was good
 	Listings int    // open now
 	Snapshot string // day of the starter data, where that is all there is
 }
@@ -55,6 +56,7 @@ type FeedsConfig struct {
 	Store     blob.Store // nil: nothing is stored yet
 	Runner    Runner     // nil where Store is
 	Engine    Engine     // nil where Store is
+	Ledger    Ledger     // nil where Store is
 	Secret    func(name string) (string, bool)
 	Now       func() time.Time
 	Progress  func(feed.Progress) // of every run; may be nil
@@ -67,6 +69,8 @@ type Feeds struct {
 	// Trigger starts a run that a person asked for; Runner.Run unless a scheduler is there.
 	Trigger func(ctx context.Context, job feed.Job) (intel.Run, error)
 
+	reports reports
+
 	mu          sync.Mutex
 	asked       bool   // settingsMoved was called before
 	settingsTag string // what it saw
@@ -74,7 +78,7 @@ type Feeds struct {
 
 // NewFeeds returns Feeds without a scheduler.
 func NewFeeds(c FeedsConfig) *Feeds {
-	f := &Feeds{FeedsConfig: c}
+	f := &Feeds{FeedsConfig: c, reports: reports{turn: make(chan struct{}, 1)}}
 	if c.Runner != nil {
 		f.Trigger = c.Runner.Run
 	}

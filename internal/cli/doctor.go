@@ -213,7 +213,8 @@ func (p *program) checkFeeds(ctx context.Context, f *local.Folder, add addFindin
 	secrets := local.NewSecrets(p.cfg.Data, p.cfg.Secrets)
 	fc := app.FeedsConfig{Catalogue: c.Current, Secret: secrets.Get, Now: p.now}
 	if f != nil {
-		fc.Store, fc.Engine, fc.Runner = f.Store, f.Engine(), p.newRunner(f, secrets)
+		runner := p.newRunner(f, secrets)
+		fc.Store, fc.Engine, fc.Runner, fc.Ledger = f.Store, f.Engine(), runner, runner
 	}
 	views, err := app.NewFeeds(fc).List(ctx)
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 
 func (p *program) feedsCmd() *cobra.Command {
 	return p.group("feeds", "Show feeds, switch them, try definitions, decide about held-back runs",
-		"  elasticintel feeds list\n  elasticintel feeds status\n  elasticintel feeds test my-feed.json --input sample.txt",
-		p.feedsListCmd(), p.feedsStatusCmd(), p.feedsRunsCmd(), p.feedsEnableCmd(), p.feedsDisableCmd(),
+		"  elasticintel feeds list\n  elasticintel feeds status\n  elasticintel feeds report\n  elasticintel feeds test my-feed.json --input sample.txt",
+		p.feedsListCmd(), p.feedsStatusCmd(), p.feedsRunsCmd(), p.feedsReportCmd(), p.feedsEnableCmd(), p.feedsDisableCmd(),
 		p.feedsTestCmd(), p.decideCmd(true), p.decideCmd(false))
 }
 

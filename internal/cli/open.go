@@ -75,7 +75,7 @@ func (p *program) openParts(ctx context.Context, write bool) (*parts, error) {
 	c := app.FeedsConfig{Catalogue: catalogue.Current, Secret: x.secrets.Get, Now: p.now}
 	if x.folder != nil {
 		x.runner = p.newRunner(x.folder, x.secrets)
-		c.Store, c.Engine, c.Runner = x.folder.Store, x.folder.Engine(), x.runner
+		c.Store, c.Engine, c.Runner, c.Ledger = x.folder.Store, x.folder.Engine(), x.runner, x.runner
 	}
 	x.feeds = app.NewFeeds(c)
 	return x, nil

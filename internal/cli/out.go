@@ -32,6 +32,7 @@ func (p *printer) flush() error { return p.w.Flush() }
 // column is one column of a table and of a CSV file.
 type column[T any] struct {
 	name  string
+	csv   string          // its name in CSV; "" = name
 	text  func(*T) string // what machines read
 	cell  func(*T) string // what people read; nil = text
 	paint func(*T) string // ANSI colour of the cell; nil = none
@@ -216,7 +217,9 @@ func (l *lister[T]) drawRow(row, paint []string) {
 func (l *lister[T]) csvHeader() {
 	names := make([]string, len(l.cols))
 	for i, c := range l.cols {
-		names[i] = c.name
+		if names[i] = c.name; c.csv != "" {
+			names[i] = c.csv
+		}
 	}
 	writeCSV(l.p.w, names)
 }

@@ -15,6 +15,9 @@ import (
 // maxID is the length an id may have: it is part of object names.
 const maxID = 64
 
+// reservedID is a path of the API beside those of feeds, so no feed's id.
+const reservedID = "report"
+
 // secretMark stands in a URL where the secret goes.
 const secretMark = "{secret}"
 
@@ -104,6 +107,9 @@ func (c *checker) identity() {
 		c.bad("id", "the name %q gives no id; give one of a-z, 0-9 and -", short(d.Name))
 	case d.ID != "" && (len(d.ID) > maxID || !idPattern.MatchString(d.ID)):
 		c.bad("id", "%q: an id has 1 to %d of a-z, 0-9, - and _ and starts with a letter or digit", short(d.ID), maxID)
+	}
+	if d.ID == reservedID {
+		c.bad("id", "%q is where the API has the report of all feeds; choose another", d.ID)
 	}
 	c.oneOf("presence", string(d.Presence), stringsOf(presences))
 	c.oneOf("role", d.Role, roles)

@@ -89,6 +89,7 @@ func TestDecodeMistakes(t *testing.T) {
 		{"ttl number", good(`"ttl": {"url": 7}, `), `key "ttl.url": want a string, not 7`},
 		{"ttl list", good(`"ttl": ["7d"], `), `key "ttl": want a duration such as "30d", or an object of durations by kind, not a list`},
 		{"ttl empty", good(`"ttl": {}, `), `key "ttl": an empty object; write a duration`},
+		{"reserved id", good(`"id": "report", `), `key "id": "report" is where the API has the report of all feeds`},
 		{"keep history", good(`"keep_history": "for ever", `), `key "keep_history": "for ever": duration`},
 		{"presence", good(`"presence": "snapshoot", `), `key "presence": "snapshoot" is not known; did you mean "snapshot"?`},
 		{"tlp", good(`"tlp": "purple", `), `key "tlp": "purple" is not known`},

@@ -136,6 +136,7 @@ func TestSchemaAndDecoderAgree(t *testing.T) {
 		{good(`"auth": {"secret": "K", "in": "header", "name": "X"}, `), true},
 		{good(`"ttl": {"ipv4": "7d", "url": "30d", "hash": "365d", "default": "90d"}, "keep_history": "0", `), true},
 		{good(`"ttl": {"ip": "7d", "ipaddress": "0", "proxy": "1d12h"}, "keep_history": "730d", `), true},
+		{good(`"id": "report", `), false},
 		{good(`"ttl": {}, `), false},
 		{good(`"ttl": {"auto": "7d"}, `), false},
 		{good(`"ttl": {"proxy": "7d", "ip-port": "7d"}, `), false},

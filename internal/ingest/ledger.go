@@ -94,9 +94,27 @@ func (r *Runner) Runs(ctx context.Context, feedID string, limit int) ([]intel.Ru
 	return out, err
 }
 
+// RunsSince returns a feed's ledger from an instant on, the newest row first.
+func (r *Runner) RunsSince(ctx context.Context, feedID string, since time.Time) ([]intel.Run, error) {
+	var out []intel.Run
+	first := dayKey(feedID, since)
+	err := r.eachDay(ctx, feedID, func(key string) bool { return key >= first }, func(row intel.Run) bool {
+		if !row.Started.Before(since) {
+			out = append(out, row)
+		}
+		return true
+	})
+	return out, err
+}
+
 // each calls fn for a feed's rows, the newest first, until it returns false.
 // Rows that cannot be read are left out and named in the log.
 func (r *Runner) each(ctx context.Context, feedID string, fn func(intel.Run) bool) error {
+	return r.eachDay(ctx, feedID, func(string) bool { return true }, fn)
+}
+
+// eachDay is each for the day files, the newest first, until day returns false.
+func (r *Runner) eachDay(ctx context.Context, feedID string, day func(key string) bool, fn func(intel.Run) bool) error {
 	if err := blob.CheckKey(feedID); err != nil || strings.Contains(feedID, "/") {
 		return fmt.Errorf("feed id %q cannot be one", feedID)
 	}
@@ -104,7 +122,7 @@ func (r *Runner) each(ctx context.Context, feedID string, fn func(intel.Run) boo
 	if err != nil {
 		return err
 	}
-	for i := len(days) - 1; i >= 0; i-- {
+	for i := len(days) - 1; i >= 0 && day(days[i].Key); i-- {
 		rows, err := r.dayRows(ctx, days[i].Key)
 		if err != nil {
 			return err

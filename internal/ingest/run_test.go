@@ -326,3 +326,26 @@ func TestNeedsAWorkingDefinitionID(t *testing.T) {
 	}
 	_ = ingest.TriggerFile
 }
+
+// RunsSince reads no further back than it has to.
+func TestRunsSince(t *testing.T) {
+	l := newLab(t)
+	d := l.def("since", nil)
+	var ids []string
+	for i := range 5 {
+		l.serve("since", names("n", 5+i)...)
+		ids = append([]string{l.want(d, intel.RunOK, "").ID}, ids...)
+		l.advance(24 * time.Hour)
+	}
+	for n, since := range map[int]time.Time{5: day0, 4: day0.Add(time.Second), 2: day0.AddDate(0, 0, 3), 0: l.now()} {
+		runs, err := l.runner.RunsSince(t.Context(), "since", since)
+		if err != nil || len(runs) != n {
+			t.Fatalf("since %s: %d runs, want %d (%v)", since, len(runs), n, err)
+		}
+		for i, r := range runs {
+			if r.ID != ids[i] {
+				t.Errorf("since %s: run %d is %s, want %s", since, i, r.ID, ids[i])
+			}
+		}
+	}
+}

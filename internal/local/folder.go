@@ -67,7 +67,7 @@ var _ app.Engine = Engine{}
 func (e Engine) Held() map[string]app.Held {
 	held := map[string]app.Held{}
 	for _, h := range e.View().Feeds() {
-		held[h.Feed] = app.Held{Listings: h.Open(), Snapshot: h.Info.Snapshot}
+		held[h.Feed] = app.Held{Version: h.Version, Listings: h.Open(), Snapshot: h.Info.Snapshot}
 	}
 	return held
 }

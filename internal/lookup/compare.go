@@ -2,9 +2,13 @@ package lookup
 
 import (
 	"context"
+	"errors"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
 )
+
+// ErrNoCompare says that the engine in use cannot compare feeds.
+var ErrNoCompare = errors.New("this engine does not compare feeds")
 
 // Comparer is an engine that compares what feeds list. It is optional.
 type Comparer interface {

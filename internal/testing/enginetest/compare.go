@@ -47,34 +47,29 @@ func compared(id string, all map[intel.Indicator]map[string]intel.Listing, since
 		if !has {
 			continue
 		}
-		var others []string
-		var earliest time.Time
+		unique, earliest := own.Listed, time.Time{}
 		unknown := false
 		for feed, o := range by {
 			if feed == id {
 				continue
 			}
-			if own.Listed && o.Listed && (aside == nil || !aside(feed)) {
-				others = append(others, feed)
-			}
+			unique = unique && !(o.Listed && (aside == nil || !aside(feed)))
 			if pairs[feed] == nil {
 				pairs[feed] = &intel.Pair{Feed: feed}
 			}
 			ok := comparableSince(own, o, since)
 			pairCounts(pairs[feed], own, o, ok)
-			switch {
-			case ok && (earliest.IsZero() || o.FirstSeen.Before(earliest)):
+			unknown = unknown || !ok && o.FirstSeen.Before(own.FirstSeen)
+			if ok && (earliest.IsZero() || o.FirstSeen.Before(earliest)) {
 				earliest = o.FirstSeen
-			case !ok && o.FirstSeen.Before(own.FirstSeen):
-				unknown = true
 			}
 		}
 		if own.Listed {
 			c.Listings++
 			c.Kinds[i.Kind]++
-			if len(others) == 0 {
-				c.Unique++
-			}
+		}
+		if unique {
+			c.Unique++
 		}
 		if earliest.IsZero() || unknown {
 			continue
