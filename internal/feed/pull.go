@@ -107,6 +107,18 @@ func (d *Definition) keepsAbsent() bool {
 // absence means something, it must not be.
 func (d *Definition) Partial() bool { return d.keepsAbsent() }
 
+// Turn names what feeds take turns at: providers limit requests by the key, or
+// by who asks a host that wants a pause. "" where the feed waits for nobody.
+func (d *Definition) Turn() string {
+	switch u, err := url.Parse(d.URL); {
+	case d.NeedsKey():
+		return "key " + d.Auth.Secret
+	case d.Pause > 0 && err == nil:
+		return "host " + strings.ToLower(u.Host)
+	}
+	return ""
+}
+
 // isManifest says whether the URL is that of a MISP feed: its folder, or its manifest.
 func (d *Definition) isManifest() bool {
 	if d.Type != "misp" || d.Method != "GET" {

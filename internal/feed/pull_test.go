@@ -70,3 +70,15 @@ func TestPullDefaults(t *testing.T) {
 		t.Error("PullHash does not follow the question")
 	}
 }
+
+func TestTurn(t *testing.T) {
+	for want, d := range map[string]Definition{
+		"":                  {URL: "https://a.example/x"},
+		"host a.example:81": {URL: "https://A.example:81/x", Pause: 1},
+		"key K":             {URL: "https://a.example/{secret}", Pause: 1, Auth: &Auth{Secret: "K"}},
+	} {
+		if got := d.Turn(); got != want {
+			t.Errorf("%s: %q, want %q", d.URL, got, want)
+		}
+	}
+}

@@ -77,6 +77,7 @@ type Scheduler struct {
 	stopped bool                 // a stop began
 	waiting []*entry             // in the order in which they came
 	active  map[string]*entry    // what waits or runs, by feed
+	turns   map[string]int       // runs under way, by feed.Definition.Turn
 	slots   int                  // runs that keep others waiting, at most Parallel
 	places  int                  // runs from the queue, at most crowd × Parallel
 	resting map[string]time.Time // feeds whose last run could not be recorded, until when
@@ -108,7 +109,7 @@ func New(cfg Config) *Scheduler {
 	if cfg.OnRun == nil {
 		cfg.OnRun = func(intel.Run) {}
 	}
-	s := &Scheduler{cfg: cfg, active: map[string]*entry{}, resting: map[string]time.Time{}}
+	s := &Scheduler{cfg: cfg, active: map[string]*entry{}, turns: map[string]int{}, resting: map[string]time.Time{}}
 	s.jobs, s.cancel = context.WithCancel(context.Background())
 	return s
 }
@@ -157,15 +158,22 @@ func (s *Scheduler) Tick(ctx context.Context, now time.Time) {
 	s.pump()
 }
 
-// pump starts what waits while there are slots. The caller holds mu.
+// pump starts what waits while there are slots. What has to take turns with a
+// feed that is being pulled waits on, and others overtake it. The caller holds mu.
 func (s *Scheduler) pump() {
-	for len(s.waiting) > 0 && !s.stopped && s.slots < s.cfg.Parallel && s.places < crowd*s.cfg.Parallel {
-		e := s.waiting[0]
-		s.waiting = s.waiting[1:]
-		if s.active[e.job.Def.ID] != e {
-			continue // a manual trigger took it over
+	for i := 0; i < len(s.waiting) && !s.stopped && s.slots < s.cfg.Parallel && s.places < crowd*s.cfg.Parallel; {
+		e := s.waiting[i]
+		current := s.active[e.job.Def.ID] == e // else a manual trigger took it over
+		if turn := e.job.Def.Turn(); current && turn != "" && s.turns[turn] > 0 {
+			i++
+			continue
+		}
+		s.waiting = slices.Delete(s.waiting, i, i+1)
+		if !current {
+			continue
 		}
 		e.running = true
+		s.turns[e.job.Def.Turn()]++
 		s.slots++
 		s.places++
 		s.wg.Add(1)
@@ -201,7 +209,7 @@ func (s *Scheduler) do(e *entry) (run intel.Run, err error) {
 			err = fmt.Errorf("feed %s: the run panicked: %v", id, p)
 			s.cfg.Log.Error("panic", "feed", id, "stack", string(debug.Stack()))
 		}
-		s.leave(id, err)
+		s.leave(e, err)
 		switch {
 		case err == nil:
 			s.cfg.OnRun(run)
@@ -215,10 +223,15 @@ func (s *Scheduler) do(e *entry) (run intel.Run, err error) {
 }
 
 // leave notes that the feed's run has ended, and that it must rest where the
-// run could not be recorded.
-func (s *Scheduler) leave(id string, err error) {
+// run could not be recorded. Who waited for its turn may come.
+func (s *Scheduler) leave(e *entry, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer s.pump()
+	id, turn := e.job.Def.ID, e.job.Def.Turn()
+	if s.turns[turn]--; s.turns[turn] == 0 {
+		delete(s.turns, turn)
+	}
 	delete(s.active, id)
 	delete(s.resting, id)
 	if err != nil {
@@ -243,6 +256,7 @@ func (s *Scheduler) Trigger(ctx context.Context, job feed.Job) (intel.Run, error
 		return intel.Run{}, fmt.Errorf("feed %s: %w", job.Def.ID, ErrRunning)
 	}
 	s.active[job.Def.ID] = e
+	s.turns[job.Def.Turn()]++
 	s.wg.Add(1)
 	s.mu.Unlock()
 	type result struct {
