@@ -63,8 +63,12 @@ func (f *Feeds) Report(ctx context.Context, ids ...string) ([]feed.Report, error
 			out = append(out, all[i])
 			continue
 		}
-		d := f.Catalogue().Get(id)
-		out = append(out, feed.NewReport(feed.ReportFacts{ID: id, Def: d, Roles: map[string]string{id: d.Role}}, f.Now()))
+		d := f.Catalogue().Get(id) // it holds nothing
+		settings, err := f.settings(ctx)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, feed.NewReport(feed.ReportFacts{ID: id, Def: d, Roles: map[string]string{id: d.Role}, Enabled: map[string]bool{id: enabled(d, settings)}}, f.Now()))
 	}
 	return out, nil
 }
@@ -76,12 +80,22 @@ func (f *Feeds) report(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	settings, err := f.settings(ctx)
+	if err != nil {
+		return err
+	}
 	catalogue, now := f.Catalogue(), f.Now()
-	key := reportKey(catalogue, held, states)
+	on := map[string]bool{}
+	for _, d := range catalogue.All() {
+		if enabled(d, settings) {
+			on[d.ID] = true
+		}
+	}
+	key := reportKey(catalogue, on, held, states)
 	if age := now.Sub(f.reports.at); key == f.reports.key && age >= 0 && age < reportAge {
 		return nil
 	}
-	all, err := f.makeReports(ctx, catalogue, held, now)
+	all, err := f.makeReports(ctx, catalogue, on, held, now)
 	if err == nil {
 		f.reports.key, f.reports.at, f.reports.all = key, now, all
 	}
@@ -89,7 +103,7 @@ func (f *Feeds) report(ctx context.Context) error {
 }
 
 // makeReports goes through everything that is listed.
-func (f *Feeds) makeReports(ctx context.Context, catalogue *feed.Catalogue, held map[string]Held, now time.Time) ([]feed.Report, error) {
+func (f *Feeds) makeReports(ctx context.Context, catalogue *feed.Catalogue, on map[string]bool, held map[string]Held, now time.Time) ([]feed.Report, error) {
 	engine, ok := f.Engine.(lookup.Comparer)
 	if !ok {
 		return nil, lookup.ErrNoCompare
@@ -98,7 +112,7 @@ func (f *Feeds) makeReports(ctx context.Context, catalogue *feed.Catalogue, held
 	for _, d := range catalogue.All() {
 		roles[d.ID] = d.Role
 	}
-	compared, err := engine.Compare(ctx, func(id string) bool { return roles[id] == feed.RoleAllow || roles[id] == feed.RoleContext })
+	compared, err := engine.Compare(ctx, func(id string) bool { return !on[id] || roles[id] != feed.RoleThreat })
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
@@ -118,15 +132,16 @@ func (f *Feeds) makeReports(ctx context.Context, catalogue *feed.Catalogue, held
 			return nil, err
 		}
 		all = append(all, feed.NewReport(feed.ReportFacts{ID: c.Feed, Def: catalogue.Get(c.Feed), Compared: c, Snapshot: held[c.Feed].Snapshot,
-			Runs: runs, Listings: listings, Roles: roles}, now))
+			Runs: runs, Listings: listings, Roles: roles, Enabled: on}, now))
 	}
 	return all, nil
 }
 
-// reportKey is another one after every run, and when the catalogue is read again.
-func reportKey(c *feed.Catalogue, held map[string]Held, states map[string]feed.State) string {
+// reportKey is another one after every run, and when the catalogue is read again
+// or a feed is switched.
+func reportKey(c *feed.Catalogue, on map[string]bool, held map[string]Held, states map[string]feed.State) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%p\n", c)
+	fmt.Fprintf(&b, "%p %q\n", c, slices.Sorted(maps.Keys(on)))
 	for _, id := range slices.Sorted(maps.Keys(held)) {
 		fmt.Fprintf(&b, "%s %d %s\n", id, held[id].Version, states[id].LastRun.ID)
 	}

@@ -157,6 +157,20 @@ func TestFeeds_Report(t *testing.T) {
 	l.report()
 	l.wantCompared(5)
 
+	// One that is pulled no more takes no uniqueness away either.
+	if got := l.report(); got["b"].Unique != 0 || !got["b"].Enabled {
+		t.Errorf("%+v", got["b"])
+	}
+	if _, err := l.feeds.Disable(t.Context(), "a", "test"); err != nil {
+		t.Fatal(err)
+	}
+	if got := l.report("b"); got["b"].Unique != 2 || got["b"].Overlap[0].Enabled {
+		t.Errorf("%+v", got["b"])
+	}
+	if _, err := l.feeds.Enable(t.Context(), "a", "test"); err != nil {
+		t.Fatal(err)
+	}
+
 	var unknown *app.UnknownError
 	if _, err := l.feeds.Report(t.Context(), "nope"); !errors.As(err, &unknown) {
 		t.Errorf("got %v", err)

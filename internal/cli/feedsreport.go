@@ -20,7 +20,7 @@ func (p *program) feedsReportCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "report [FEED…]", Short: "Compare feeds: what only one has, what they share, who is first, how they run",
 		Long: `Compares what feeds list now, those named or all that hold data, with all others.
-UNIQUE is what no other feed of role threat lists; the row of each feed ends with those that it shares most with, as a
+UNIQUE is what no other feed lists that is pulled and of role threat; the row of each feed ends with those that it shares most with, as a
 share of its own listings. FIRST is in how many of the indicators that it can be compared in it was first, LEAD and LAG
 the medians of how long before or behind the earliest other. ADDED and REMOVED are medians a day, RUNS, FAILED and
 HELD of the last 30 days. A table begins with the feed that adds least; with one feed its overlaps are told in full.
@@ -74,10 +74,14 @@ func (p *program) sayReport(all []feed.Report) {
 		p.talk.say("No feed holds data.")
 		return
 	}
+	var aside []string
 	for i := range all {
-		if r := &all[i]; r.Role == feed.RoleAllow || r.Role == feed.RoleContext {
-			p.talk.say("%s is a feed of role %s: it takes no uniqueness from others.", r.ID, r.Role)
+		if r := &all[i]; r.Role != feed.RoleThreat || !r.Enabled {
+			aside = append(aside, r.ID)
 		}
+	}
+	if len(aside) > 0 {
+		p.talk.say("Not pulled, or not of role threat, so that others are no less unique: %s.", strings.Join(aside, ", "))
 	}
 }
 
@@ -136,7 +140,8 @@ func reportColumns() []column[feed.Report] {
 	hasRead := func(v *r) bool { return v.LastRead != nil }
 	return []column[r]{
 		{name: "id", text: func(v *r) string { return v.ID }},
-		{name: "role", text: func(v *r) string { return v.Role }},
+		{name: "role", text: func(v *r) string { return v.Role }, cell: func(v *r) string { return roleText(v.Role, v.Enabled) }},
+		csv(column[r]{name: "enabled", text: func(v *r) string { return fmt.Sprint(v.Enabled) }}),
 		csv(column[r]{name: "kinds", text: kindsText}),
 		csv(column[r]{name: "since", text: func(v *r) string { return stamp(v.Since) }}),
 		csv(column[r]{name: "snapshot", text: func(v *r) string { return v.Snapshot }}),
@@ -174,6 +179,14 @@ func named[T any](c column[T], csv string) column[T] {
 	return c
 }
 
+// roleText is a feed's role, and that it is off.
+func roleText(role string, on bool) string {
+	if !on {
+		return strings.TrimSpace(role + " (off)")
+	}
+	return role
+}
+
 func kindsText(r *feed.Report) string {
 	var out []string
 	for k, n := range r.Kinds {
@@ -207,7 +220,7 @@ func pairColumns() []column[feed.ReportPair] {
 	some := func(v *o) bool { return v.Shared > 0 }
 	return []column[o]{
 		{name: "with", text: func(v *o) string { return v.Feed }},
-		{name: "role", text: func(v *o) string { return v.Role }},
+		{name: "role", text: func(v *o) string { return roleText(v.Role, v.Enabled) }},
 		num("shared", func(v *o) int { return v.Shared }),
 		part("of ours", func(v *o) float64 { return v.Share }, some),
 		part("of theirs", func(v *o) float64 { return v.TheirShare }, some),

@@ -19,11 +19,12 @@ type Report struct {
 	Name        string         `json:"name"`
 	Provider    string         `json:"provider"`
 	Role        string         `json:"role"`               // as in the definition; "" where there is none any more
+	Enabled     bool           `json:"enabled"`            // it is pulled
 	Snapshot    string         `json:"snapshot,omitempty"` // all there is is starter data of this day
 	Since       *time.Time     `json:"since"`              // the first pull, as far as is known
 	Listings    int            `json:"listings"`           // open now
 	Kinds       map[string]int `json:"kinds"`              // of these, by kind
-	Unique      int            `json:"unique"`             // of these, what no other feed of role threat lists
+	Unique      int            `json:"unique"`             // of these, what no other feed lists that is pulled and of role threat
 	UniqueShare float64        `json:"unique_share"`
 	Early       ReportEarly    `json:"early"`
 	Overlap     []ReportPair   `json:"overlap"`  // with other feeds, the largest first
@@ -49,6 +50,7 @@ type ReportEarly struct {
 type ReportPair struct {
 	Feed       string  `json:"feed"`
 	Role       string  `json:"role"`
+	Enabled    bool    `json:"enabled"`
 	Shared     int     `json:"shared"`
 	Share      float64 `json:"share"`       // of the feed's listings
 	TheirShare float64 `json:"their_share"` // of the other's
@@ -86,11 +88,12 @@ type ReportFacts struct {
 	Runs     []intel.Run // those of the last ReportDays days at least, the newest first
 	Listings map[string]int
 	Roles    map[string]string // of all feeds
+	Enabled  map[string]bool   // those that are pulled
 }
 
 // NewReport puts a report together.
 func NewReport(f ReportFacts, now time.Time) Report {
-	r := Report{ID: f.ID, Name: f.ID, Role: f.Roles[f.ID], Snapshot: f.Snapshot, Kinds: map[string]int{}, Overlap: []ReportPair{}}
+	r := Report{ID: f.ID, Name: f.ID, Role: f.Roles[f.ID], Enabled: f.Enabled[f.ID], Snapshot: f.Snapshot, Kinds: map[string]int{}, Overlap: []ReportPair{}}
 	if d := f.Def; d != nil {
 		r.Name, r.Provider = d.Name, d.Provider
 	}
@@ -114,7 +117,7 @@ func (r *Report) compare(c *intel.Compared, f *ReportFacts) {
 	r.Early = ReportEarly{Compared: e.Compared(), First: e.First, Tied: e.Tied, Later: e.Later, FirstShare: share(e.First, e.Compared()),
 		MedianLead: e.Lead.Median, P90Lead: e.Lead.P90, MedianLag: e.Lag.Median, P90Lag: e.Lag.P90}
 	for _, p := range c.Pairs {
-		r.Overlap = append(r.Overlap, ReportPair{Feed: p.Feed, Role: f.Roles[p.Feed], Shared: p.Shared, Share: share(p.Shared, c.Listings),
+		r.Overlap = append(r.Overlap, ReportPair{Feed: p.Feed, Role: f.Roles[p.Feed], Enabled: f.Enabled[p.Feed], Shared: p.Shared, Share: share(p.Shared, c.Listings),
 			TheirShare: share(p.Shared, f.Listings[p.Feed]), First: p.First, Tied: p.Tied, Later: p.Later})
 	}
 	slices.SortStableFunc(r.Overlap, func(a, b ReportPair) int { return cmp.Compare(b.Shared, a.Shared) })

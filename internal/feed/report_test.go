@@ -29,11 +29,11 @@ func TestNewReport(t *testing.T) {
 		Early: intel.Early{First: 2, Tied: 1, Later: 3, Lead: intel.Quantiles{Median: 4, P90: 9}, Lag: intel.Quantiles{Median: 1, P90: 2}},
 		Pairs: []intel.Pair{{Feed: "a", Shared: 1}, {Feed: "b", Shared: 2, First: 1, Tied: 2, Later: 3}, {Feed: "c", Shared: 1}}}
 	got := NewReport(ReportFacts{ID: "f", Def: &Definition{ID: "f", Name: "F", Provider: "P"}, Compared: c, Runs: runs,
-		Listings: map[string]int{"a": 1, "b": 8}, Roles: map[string]string{"f": RoleContext, "a": RoleAllow}}, now)
+		Listings: map[string]int{"a": 1, "b": 8}, Roles: map[string]string{"f": RoleContext, "a": RoleAllow}, Enabled: map[string]bool{"f": true, "b": true}}, now)
 	since := ago(10)
-	want := Report{ID: "f", Name: "F", Provider: "P", Role: RoleContext, Since: &since, Listings: 3, Kinds: map[string]int{"url": 3}, Unique: 1, UniqueShare: 0.3333,
+	want := Report{ID: "f", Name: "F", Provider: "P", Role: RoleContext, Enabled: true, Since: &since, Listings: 3, Kinds: map[string]int{"url": 3}, Unique: 1, UniqueShare: 0.3333,
 		Early: ReportEarly{Compared: 6, First: 2, Tied: 1, Later: 3, FirstShare: 0.3333, MedianLead: 4, P90Lead: 9, MedianLag: 1, P90Lag: 2},
-		Overlap: []ReportPair{{Feed: "b", Shared: 2, Share: 0.6667, TheirShare: 0.25, First: 1, Tied: 2, Later: 3},
+		Overlap: []ReportPair{{Feed: "b", Enabled: true, Shared: 2, Share: 0.6667, TheirShare: 0.25, First: 1, Tied: 2, Later: 3},
 			{Feed: "a", Role: RoleAllow, Shared: 1, Share: 0.3333, TheirShare: 1}, {Feed: "c", Shared: 1, Share: 0.3333}},
 		Overlaps: 3,
 		LastRead: &ReportRead{At: read.Started, Read: 30, Suppressed: 6, Rejected: 3, SuppressedShare: 0.2, RejectedShare: 0.1},
