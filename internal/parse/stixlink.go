@@ -74,7 +74,7 @@ type stixPlace struct {
 }
 
 // maxStixVersions is of how many objects without entries the version is known.
-const maxStixVersions = 1 << 17
+const maxStixVersions = 1 << 16
 
 // newest says whether no later version of the object at hand was seen. Of an
 // earlier one it takes back what only that offers.
