@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -46,6 +47,7 @@ type bomb struct {
 type result struct {
 	Err     string
 	Said    []string // reasons of rejected records and of suppressed ones
+	Shown   []string // values of rejected records
 	Entries int
 	Seconds float64 // on the clock, of a machine that may be busy
 	CPU     float64 // seconds of a processor
@@ -93,7 +95,7 @@ func explode(b bomb) (r result) {
 	if res != nil {
 		r.Entries = len(res.Entries)
 		for _, x := range res.Rejects {
-			r.Said = append(r.Said, x.Reason)
+			r.Said, r.Shown = append(r.Said, x.Reason), append(r.Shown, x.Value)
 		}
 		for why := range res.SuppressedFor {
 			r.Said = append(r.Said, why)
@@ -187,6 +189,8 @@ func TestBombs(t *testing.T) {
 			t.Errorf("%s: %d MiB of memory", b.name, r.Memory>>20)
 		case soak && r.CPU > mostTime.Seconds():
 			t.Errorf("%s: %.1f s of a processor", b.name, r.CPU)
+		case slices.ContainsFunc(r.Shown, func(v string) bool { return strings.Contains(v, "root:") }): // of /etc/passwd
+			t.Errorf("%s: a file of this machine was read: %q", b.name, r.Shown)
 		case len(r.Left) > 0:
 			t.Errorf("%s: left %q behind", b.name, r.Left)
 		}
