@@ -15,7 +15,8 @@ import (
 func (a *attempt) fetchSeveral(ctx context.Context, secret string) (*input, error) {
 	p := source.Pull{
 		Def: a.def, Fetch: a.cfg.Fetch, Secret: secret, Secrets: a.secrets, Now: a.run.Started, Temp: a.temp, Sleep: a.cfg.Sleep,
-		Clean: func(ctx context.Context, f *os.File) (*os.File, error) { return a.blackened(ctx, f, io.Discard) },
+		Clean:    func(ctx context.Context, f *os.File) (*os.File, error) { return a.blackened(ctx, f, io.Discard) },
+		Progress: func(n int64) { a.progress("fetch", n, 0) },
 	}
 	if a.comparable() {
 		p.State = source.State{Of: a.head.SinceOf, Since: a.head.Since}

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/elasticintel/elasticintel/internal/feed"
 )
 
 func tempFile(t *testing.T) *os.File {
@@ -132,4 +134,45 @@ func TestNextLink(t *testing.T) {
 			t.Errorf("%q: %q, want %q", c.values, got, c.want)
 		}
 	}
+}
+
+// FuzzUnpack reads packs that somebody else made, as a file given by hand may be.
+func FuzzUnpack(f *testing.F) {
+	dir := f.TempDir()
+	seed, err := os.Create(filepath.Join(dir, "seed"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	p, err := newPacker(seed)
+	for _, body := range []string{"a.example\n", "", "b.example\n"} {
+		if err == nil {
+			err = p.add(member{name: "page", url: "https://a.example/", stamp: "1"}, strings.NewReader(body), int64(len(body)))
+		}
+	}
+	if err == nil {
+		_, _, err = p.close()
+	}
+	raw, rerr := os.ReadFile(seed.Name())
+	if err != nil || rerr != nil {
+		f.Fatal(err, rerr)
+	}
+	f.Add(raw)
+	f.Add(raw[:len(raw)/2])
+	f.Add([]byte("a.example\n"))
+	d := &feed.Definition{Type: "txt", Kind: "domain", Pages: &feed.Pages{By: feed.ByLink}}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		file, err := os.CreateTemp(dir, "pack-*")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer os.Remove(file.Name())
+		defer file.Close()
+		if _, err := file.Write(data); err != nil {
+			t.Fatal(err)
+		}
+		res, err := Parse(t.Context(), file, d, ParseOptions{})
+		if res.Result == nil || err == nil && res.Read != res.Accepted+res.Duplicate+res.Suppressed+res.Rejected {
+			t.Errorf("%+v, %v", res, err)
+		}
+	})
 }

@@ -38,7 +38,12 @@ type Pull struct {
 	// that items that have not changed need not be fetched again. May be nil. The
 	// caller removes the file.
 	Previous func(ctx context.Context) (*os.File, error)
+	Progress func(bytes int64) // after each answer: how much there is so far; may be nil
 }
+
+// maxTime is how long one pull may take. Lists of thousands of items with a pause
+// between two fit in; a server that trickles page after page does not hold a feed for ever.
+const maxTime = 3 * time.Hour
 
 // State is what must be remembered of an accepted pull for the next one.
 type State struct {
@@ -87,7 +92,11 @@ func Run(ctx context.Context, p Pull) (*Answer, error) {
 	}
 	r, err := newRun(p, f)
 	if err == nil {
-		err = r.walk(ctx)
+		limited, cancel := context.WithTimeout(ctx, maxTime)
+		defer cancel()
+		if err = r.walk(limited); err != nil && limited.Err() != nil && ctx.Err() == nil {
+			err = r.fail(fetch.CodeTimeout, "the pull took longer than %v and was not at its end", maxTime)
+		}
 	}
 	if err == nil {
 		r.out.Bytes, r.out.SHA256, err = r.pack.close()
@@ -181,6 +190,9 @@ func (r *run) add(ctx context.Context, m member, a *answer) error {
 	}
 	if err := r.pack.add(m, f, size); err != nil {
 		return r.disk(err)
+	}
+	if r.Progress != nil {
+		r.Progress(r.pack.len)
 	}
 	return nil
 }
