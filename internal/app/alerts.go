@@ -47,7 +47,7 @@ type AlertsConfig struct {
 
 // Alerts tells receivers when a feed's health changes. It compares what each was
 // told last, which is stored, with what is: so a restart neither loses nor
-// repeats a change, and what came and went in between is not told.
+// repeats a change. What came and went before a receiver was told of it is not told.
 type Alerts struct {
 	AlertsConfig
 	feeds *Feeds
@@ -80,8 +80,28 @@ func NewAlerts(c AlertsConfig, feeds *Feeds) *Alerts {
 
 // told is what a receiver was told last of a feed.
 type told struct {
-	Class feed.Class `json:"class"`
-	At    time.Time  `json:"at"`
+	Class   feed.Class `json:"class"`
+	At      time.Time  `json:"at"`
+	Pending *pending   `json:"pending,omitempty"`
+}
+
+// pending is a message that the receiver may have or not: it is written down
+// before it is sent, and goes when it was taken for sure.
+type pending struct {
+	From  feed.Class `json:"from"`
+	To    feed.Class `json:"to"`
+	Found time.Time  `json:"found"`
+}
+
+// last is the class that the receiver may know of.
+func (t told) last() feed.Class {
+	switch {
+	case t.Pending != nil:
+		return t.Pending.To
+	case t.Class == "":
+		return feed.ClassNew
+	}
+	return t.Class
 }
 
 // book is what each receiver was told, by receiver and feed.
@@ -127,14 +147,20 @@ func (a *Alerts) tell(ctx context.Context, r Receiver, have map[string]told, vie
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err := sendWhole(ctx, r, message(r.ID(), have[v.ID], v, now)); err != nil {
+		p, err := a.begin(ctx, r.ID(), v, now)
+		if err != nil {
+			return err
+		} else if p == nil {
+			continue
+		}
+		if err := sendWhole(ctx, r, message(r.ID(), p, v)); err != nil {
 			if ctx.Err() == nil {
 				a.failed(r.ID(), err, len(send))
 			}
 			return fmt.Errorf("%w: %w", errNotTaken, err)
 		}
 		a.succeeded(r.ID())
-		if err := a.mark(context.WithoutCancel(ctx), r.ID(), map[string]told{v.ID: {v.State.Status, now.UTC()}}, nil); err != nil {
+		if err := a.mark(context.WithoutCancel(ctx), r.ID(), map[string]told{v.ID: {Class: p.To, At: now.UTC()}}, nil); err != nil {
 			return err
 		}
 	}
@@ -168,11 +194,11 @@ func (a *Alerts) changes(have map[string]told, views []feed.View, now time.Time)
 	note = map[string]told{}
 	for i := range views {
 		v := &views[i]
-		was, is := have[v.ID].Class, v.State.Status
+		t, is := have[v.ID], v.State.Status
 		switch {
-		case was == is:
-		case is == feed.ClassNew, (was == "" || was == feed.ClassNew) && expected(v):
-			note[v.ID] = told{is, now.UTC()}
+		case t.Class == is && t.Pending == nil:
+		case is == feed.ClassNew, t.last() == feed.ClassNew && expected(v):
+			note[v.ID] = told{Class: is, At: now.UTC()}
 		case a.holds(v, now):
 			send = append(send, v)
 		}
@@ -198,17 +224,13 @@ func (a *Alerts) holds(v *feed.View, now time.Time) bool {
 	return now.Sub(since) >= hold
 }
 
-// message is what a receiver is told of a feed. Its ID says what was told before,
-// so that the same change has the same ID in every process, and no other has it.
-func message(receiver string, was told, v *feed.View, now time.Time) notify.Message {
-	from := was.Class
-	if from == "" {
-		from = feed.ClassNew
-	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s\n%s\n%s", receiver, v.ID, was.At.UTC().Format(time.RFC3339Nano), from, v.State.Status))
+// message is what a receiver is told of a feed. The same change has the same ID
+// in every process and after every restart, and no other has it.
+func message(receiver string, p *pending, v *feed.View) notify.Message {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s\n%s\n%s", receiver, v.ID, p.From, p.To, p.Found.Format(time.RFC3339Nano)))
 	return notify.Message{
 		ID: "msg_" + hex.EncodeToString(sum[:12]), Type: notify.TypeFeedHealth, Feed: v.ID, Name: v.Name, Provider: v.Provider,
-		From: string(from), To: string(v.State.Status), Since: v.State.Since, Reason: v.State.Reason, Advice: v.State.Advice, At: now.UTC(),
+		From: string(p.From), To: string(p.To), Since: v.State.Since, Reason: v.State.Reason, Advice: v.State.Advice, At: p.Found,
 	}
 }
 
@@ -230,12 +252,44 @@ func decodeBook(data []byte) (book, error) {
 	return b, nil
 }
 
+// begin writes down that a receiver is about to be told of a feed. Nil without an
+// error means that another process has told it. What was told before and perhaps
+// not taken is where the new message begins, so that a receiver which has it also
+// learns that it is over.
+func (a *Alerts) begin(ctx context.Context, receiver string, v *feed.View, now time.Time) (p *pending, err error) {
+	err = a.update(ctx, receiver, func(all map[string]told) bool {
+		t, is := all[v.ID], v.State.Status
+		switch p = t.Pending; {
+		case p != nil && p.To == is, p == nil && t.Class == is:
+			return false
+		}
+		p = &pending{From: t.last(), To: is, Found: now.UTC()}
+		t.Pending = p
+		all[v.ID] = t
+		return true
+	})
+	return p, err
+}
+
 // mark remembers that a receiver knows of feeds. With views it also forgets feeds
 // that are no more.
 func (a *Alerts) mark(ctx context.Context, receiver string, known map[string]told, views []feed.View) error {
 	if len(known) == 0 {
 		return nil
 	}
+	return a.update(ctx, receiver, func(all map[string]told) bool {
+		maps.Copy(all, known)
+		if views != nil {
+			maps.DeleteFunc(all, func(id string, _ told) bool {
+				return !slices.ContainsFunc(views, func(v feed.View) bool { return v.ID == id })
+			})
+		}
+		return true
+	})
+}
+
+// update changes what is remembered of one receiver, unless change returns false.
+func (a *Alerts) update(ctx context.Context, receiver string, change func(map[string]told) bool) error {
 	return blob.Update(ctx, a.feeds.Store, AlertsKey, func(old []byte) ([]byte, error) {
 		b := book{}
 		if old != nil {
@@ -247,16 +301,11 @@ func (a *Alerts) mark(ctx context.Context, receiver string, known map[string]tol
 		if b.Receivers == nil {
 			b.Receivers = map[string]map[string]told{}
 		}
-		all := b.Receivers[receiver]
-		if all == nil {
-			all = map[string]told{}
-			b.Receivers[receiver] = all
+		if b.Receivers[receiver] == nil {
+			b.Receivers[receiver] = map[string]told{}
 		}
-		maps.Copy(all, known)
-		if views != nil {
-			maps.DeleteFunc(all, func(id string, _ told) bool {
-				return !slices.ContainsFunc(views, func(v feed.View) bool { return v.ID == id })
-			})
+		if !change(b.Receivers[receiver]) {
+			return nil, nil
 		}
 		return json.MarshalIndent(b, "", " ")
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 	"github.com/elasticintel/elasticintel/internal/feed"
 	"github.com/elasticintel/elasticintel/internal/intel"
 	"github.com/elasticintel/elasticintel/internal/notify"
+	"github.com/elasticintel/elasticintel/internal/testing/crashtest"
 )
 
 // ward is a number of feeds whose health a test sets, on a real store.
@@ -44,26 +46,29 @@ type nothing struct{ app.Engine }
 func (nothing) Held() map[string]app.Held { return nil }
 func (nothing) Broken(string) error       { return nil }
 
-// brokenStore is a store whose writes of alerts fail while broken is set.
+// brokenStore is a store of which writes of alerts fail once there were good many
+// more; negative: never.
 type brokenStore struct {
 	blob.Store
-	broken bool
+	mu   sync.Mutex
+	good int
 }
 
 func (s *brokenStore) Put(ctx context.Context, key string, r io.Reader, c blob.Cond) (blob.Info, error) {
-	if s.broken && key == app.AlertsKey {
-		return blob.Info{}, errors.New("killed")
+	if key == app.AlertsKey {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.good == 0 {
+			return blob.Info{}, errors.New("killed")
+		}
+		s.good--
 	}
 	return s.Store.Put(ctx, key, r, c)
 }
 
 func newWard(t *testing.T, ids ...string) *ward {
 	t.Helper()
-	dir, err := blob.NewDir(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &ward{t: t, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), store: &brokenStore{Store: dir}, states: map[string]feed.State{}}
+	w := &ward{t: t, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), store: &brokenStore{Store: crashtest.NewMem(), good: -1}, states: map[string]feed.State{}}
 	w.feeds = app.NewFeeds(app.FeedsConfig{Store: w.store, Runner: w, Engine: nothing{}, Now: func() time.Time { return w.now },
 		Secret: func(string) (string, bool) { return "x", w.key }})
 	w.list(ids...)
@@ -113,6 +118,7 @@ func (w *ward) alerts(c app.AlertsConfig, r ...app.Receiver) *app.Alerts {
 type ear struct {
 	id   string
 	fail error
+	lose bool                  // takes messages, and the answer does not arrive
 	hook func(context.Context) // called while a message is under way
 	mu   sync.Mutex
 	got  []notify.Message
@@ -129,6 +135,9 @@ func (e *ear) Send(ctx context.Context, m notify.Message) error {
 		return e.fail
 	}
 	e.got = append(e.got, m)
+	if e.lose {
+		return errors.New("the answer is lost")
+	}
 	return nil
 }
 
@@ -215,13 +224,13 @@ func TestAlerts_SurviveRestarts(t *testing.T) {
 	// Killed after the message and before it was written down: told again, with the
 	// same ID.
 	w.is("a", feed.ClassFailing)
-	w.store.broken = true
+	w.store.good = 1
 	if err := w.alerts(config, e).Round(t.Context()); err == nil || len(e.got) != 1 {
 		t.Fatalf("%v, %d messages", err, len(e.got))
 	}
 	first := e.got[0].ID
 	e.hears()
-	w.store.broken = false
+	w.store.good = -1
 	w.now = w.now.Add(time.Minute)
 	if err := w.alerts(config, e).Round(t.Context()); err != nil || len(e.got) != 1 || e.got[0].ID != first {
 		t.Fatalf("%v, %+v, want the ID %s", err, e.got, first)
@@ -283,6 +292,93 @@ func TestAlerts_ReceiverThatFailsIsTriedAgainAndHoldsUpNoOther(t *testing.T) {
 	bad.fail = nil
 	w.now = w.now.Add(time.Hour)
 	w.round(a, bad, "a failing healthy")
+}
+
+// A receiver that may have a message also learns that it is over, whatever happened
+// to the process in between.
+func TestAlerts_KilledWhileAFeedHeals(t *testing.T) {
+	for good := range 2 { // killed before the message, and before its end was written down
+		w := newWard(t, "a")
+		e := &ear{id: "e"}
+		w.is("a", feed.ClassHealthy)
+		w.round(w.alerts(app.AlertsConfig{}, e), e, "")
+		w.is("a", feed.ClassFailing)
+		w.store.good = good
+		if err := w.alerts(app.AlertsConfig{}, e).Round(t.Context()); err == nil || len(e.got) != good {
+			t.Fatalf("%v, %d messages", err, len(e.got))
+		}
+		e.hears()
+		w.store.good = -1
+		w.is("a", feed.ClassHealthy)
+		w.round(w.alerts(app.AlertsConfig{}, e), e, []string{"", "a failing healthy"}[good])
+		w.round(w.alerts(app.AlertsConfig{}, e), e, "")
+	}
+}
+
+// Whatever fails and whenever the process is killed: what a receiver has, each
+// message once, is a chain of changes that ends with what is.
+func TestAlerts_AlwaysEndWithTheTruth(t *testing.T) {
+	for seed := range uint64(200) {
+		rnd := rand.New(rand.NewPCG(seed, 2))
+		w := newWard(t, "a", "b")
+		e := &ear{id: "e"}
+		a := w.alerts(app.AlertsConfig{}, e)
+		classes := []feed.Class{feed.ClassHealthy, feed.ClassFailing, feed.ClassQuarantined}
+		for range 60 {
+			w.now = w.now.Add(time.Duration(rnd.IntN(3600)) * time.Second)
+			for _, id := range []string{"a", "b"} {
+				if rnd.IntN(3) == 0 {
+					w.is(id, feed.ClassHealthy)
+					w.is(id, classes[rnd.IntN(3)])
+				}
+			}
+			w.store.good, e.fail, e.lose = -1, nil, rnd.IntN(4) == 0
+			switch rnd.IntN(4) {
+			case 0:
+				w.store.good = rnd.IntN(4)
+			case 1:
+				e.fail = errors.New("no answer")
+			}
+			_ = a.Round(t.Context())
+			if rnd.IntN(3) == 0 {
+				a = w.alerts(app.AlertsConfig{}, e)
+			}
+		}
+		w.store.good, e.fail, e.lose = -1, nil, false
+		w.now = w.now.Add(time.Hour)
+		if err := w.alerts(app.AlertsConfig{}, e).Round(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		checkChains(t, seed, w, e)
+	}
+}
+
+func checkChains(t *testing.T, seed uint64, w *ward, e *ear) {
+	t.Helper()
+	seen := map[string]notify.Message{}
+	knows := map[string]string{"a": "healthy", "b": "healthy"} // unless told otherwise
+	for _, m := range e.got {
+		if first, again := seen[m.ID]; again {
+			if first.Feed != m.Feed || first.To != m.To || first.From != m.From || !first.At.Equal(m.At) {
+				t.Fatalf("seed %d: two messages with one ID: %+v and %+v", seed, first, m)
+			}
+			continue
+		}
+		seen[m.ID] = m
+		if m.From == m.To {
+			t.Fatalf("seed %d: no change: %+v", seed, m)
+		}
+		knows[m.Feed] = m.To
+	}
+	views, err := w.feeds.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range views {
+		if is := string(v.State.Status); knows[v.ID] != is && is != "new" {
+			t.Fatalf("seed %d: the receiver believes that %s is %s, and it is %s", seed, v.ID, knows[v.ID], is)
+		}
+	}
 }
 
 // A message under way at the end is finished and remembered, the next not begun;
