@@ -65,14 +65,16 @@ func (p *program) report(ctx context.Context, ids []string, limit int) error {
 		err = printList(p.out, all[0].Overlap, pairColumns())
 	}
 	err = errors.Join(err, p.out.flush())
-	p.sayReport(all)
+	for _, note := range reportNotes(all) {
+		p.talk.say("%s", note)
+	}
 	return err
 }
 
-func (p *program) sayReport(all []feed.Report) {
+// reportNotes say what the figures do not.
+func reportNotes(all []feed.Report) (notes []string) {
 	if len(all) == 0 {
-		p.talk.say("No feed holds data.")
-		return
+		return []string{"No feed holds data."}
 	}
 	var aside []string
 	for i := range all {
@@ -80,9 +82,13 @@ func (p *program) sayReport(all []feed.Report) {
 			aside = append(aside, r.ID)
 		}
 	}
-	if len(aside) > 0 {
-		p.talk.say("Not pulled, or not of role threat, so that others are no less unique: %s.", strings.Join(aside, ", "))
+	if slices.ContainsFunc(all, func(r feed.Report) bool { return r.Snapshot != "" }) {
+		notes = append(notes, "Some of it is starter data that came with the program, which says nothing of who was first: `elasticintel ingest --all` pulls the feeds.")
 	}
+	if len(aside) > 0 {
+		notes = append(notes, fmt.Sprintf("Not pulled, or not of role threat, so that others are no less unique: %s.", strings.Join(aside, ", ")))
+	}
+	return notes
 }
 
 // num makes a column of numbers.

@@ -149,8 +149,11 @@ func lastRead(runs []intel.Run) *ReportRead {
 	return nil
 }
 
-// isPull says whether a row is of a run, not of a person's decision.
-func isPull(r *intel.Run) bool { return r.Trigger != "approve" && r.Trigger != "reject" }
+// isPull says whether a row is of a run that pulled something, not of a person's
+// decision, or of starter data.
+func isPull(r *intel.Run) bool {
+	return r.Trigger != "approve" && r.Trigger != "reject" && r.Trigger != "starter"
+}
 
 // countRuns counts the runs of the last days. What changed is summed up for each
 // of the last 24-hour spans since the first pull; that pull itself is no change.

@@ -24,7 +24,7 @@ func TestNewReport(t *testing.T) {
 	decided.Read = 5
 	runs := []intel.Run{unchanged, read, run(0.5, intel.RunFailed, "schedule", 0, 0, 0), decided, run(1.5, intel.RunQuarantined, "schedule", 50, 0, 50),
 		run(2.5, intel.RunOK, "manual", 6, 0, 2), run(3.5, intel.RunOK, "schedule", 8, 0, 3), run(4.5, intel.RunOK, "schedule", 4, 1, 2),
-		run(5.5, intel.RunOK, "schedule", 9, 0, 1), run(6.5, intel.RunOK, "schedule", 4, 0, 2), first, run(31, intel.RunFailed, "schedule", 1, 1, 1)}
+		run(5.5, intel.RunOK, "schedule", 9, 0, 1), run(6.5, intel.RunOK, "schedule", 4, 0, 2), first, run(11, intel.RunOK, "starter", 90, 0, 0), run(31, intel.RunFailed, "schedule", 1, 1, 1)}
 	c := &intel.Compared{Feed: "f", Listings: 3, Unique: 1, Kinds: map[intel.Kind]int{intel.URL: 3}, Since: ago(10),
 		Early: intel.Early{First: 2, Tied: 1, Later: 3, Lead: intel.Quantiles{Median: 4, P90: 9}, Lag: intel.Quantiles{Median: 1, P90: 2}},
 		Pairs: []intel.Pair{{Feed: "a", Shared: 1}, {Feed: "b", Shared: 2, First: 1, Tied: 2, Later: 3}, {Feed: "c", Shared: 1}}}
