@@ -165,6 +165,16 @@ func TestItemsElsewhere(t *testing.T) {
 	}
 }
 
+// A host that the definition names is reached through the guard of every connection.
+func TestItemsInside(t *testing.T) {
+	l := newLab(t)
+	l.srv.SetString("/list", "http://169.254.169.254/latest/meta-data/\n")
+	run := l.run(l.def("items", l.pasteFeed(map[string]any{"items": map[string]any{"records": "lines", "url": "{.}", "hosts": []string{"169.254.169.254"}}})))
+	if run.Status != intel.RunFailed || run.Code != "blocked" || !strings.Contains(run.Reason, "link-local") {
+		t.Errorf("%s %s: %s", run.Status, run.Code, run.Reason)
+	}
+}
+
 // A list that is none, or is empty, is no list that has become empty.
 func TestItemsList(t *testing.T) {
 	for body, want := range map[string]string{

@@ -1,6 +1,8 @@
 package source
 
 import (
+	"bytes"
+	"compress/gzip"
 	"io"
 	"os"
 	"path/filepath"
@@ -133,6 +135,37 @@ func TestNextLink(t *testing.T) {
 		if got := nextLink(c.values); got != c.want {
 			t.Errorf("%q: %q, want %q", c.values, got, c.want)
 		}
+	}
+}
+
+// Packed parts are unpacked under the caps of one download, all together.
+func TestPackedParts(t *testing.T) {
+	zip := func(body string) string {
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		if _, err := io.WriteString(z, body); err != nil {
+			t.Fatal(err)
+		}
+		if err := z.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	cut := zip(strings.Repeat("b.example\n", 1000))
+	f, _ := write(t, []member{{name: "a"}, {name: "b"}, {name: "c"}, {name: "d"}},
+		zip("a.example\n"), cut[:len(cut)/2], zip(strings.Repeat("\x00", 64<<20)), "d.example\n")
+	d := &feed.Definition{Type: "txt", Kind: "domain", Pages: &feed.Pages{By: feed.ByLink}}
+	res, err := Parse(t.Context(), f, d, ParseOptions{})
+	if err != nil || res.Parts != 4 || len(res.Bad) != 2 || res.Accepted < 2 {
+		t.Fatalf("%d parts, %+v, bad %q, %v", res.Parts, res.Counts, res.Bad, err)
+	}
+	for i, want := range []string{"0002-b", "0003-c"} {
+		if !strings.Contains(res.Bad[i], want) {
+			t.Errorf("bad part %d: %s", i, res.Bad[i])
+		}
+	}
+	if !strings.Contains(res.Bad[1], "decompression bomb") {
+		t.Errorf("the bomb: %s", res.Bad[1])
 	}
 }
 
