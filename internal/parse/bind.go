@@ -31,7 +31,7 @@ type bind struct {
 	comment bool   // inside /* */
 	no      int    // the line on which the statement at hand, outside of views, began
 	first   string // its first word
-	name    string // of the zone
+	hold    []byte // the name of the zone
 	words   int
 	zone    int    // depth inside the zone at hand, 0 = none
 	kind    string // the zone's type
@@ -96,17 +96,27 @@ func (b *bind) plain(no int, word string) {
 	outside := b.zone == 0 && b.depth == 0
 	switch {
 	case b.start && (outside || b.zone == 0 && word == "zone"):
-		b.no, b.first, b.name, b.kind, b.words = no, strings.Clone(shorten(word)), "", "", 1
+		b.no, b.first, b.hold, b.kind, b.words = no, b.keyword(word), b.hold[:0], "", 1
 	case b.start:
 		b.typed = b.zone == b.depth && word == "type"
 	case b.typed:
-		b.kind, b.typed = strings.Clone(shorten(word)), false
+		b.kind, b.typed = b.keyword(word), false
 	case b.zone == 0:
 		if b.words++; b.words == 2 {
-			b.name = strings.Clone(word)
+			b.hold = append(b.hold[:0], word...) // the block that it is a piece of may go
 		}
 	}
 	b.start = false
+}
+
+// keyword returns a copy of a word that one of few is expected for.
+func (b *bind) keyword(word string) string {
+	for _, k := range [...]string{"zone", "master", "primary", "options", "view"} {
+		if word == k {
+			return k
+		}
+	}
+	return strings.Clone(shorten(word))
 }
 
 // open takes a brace. It may begin a zone's settings.
@@ -127,7 +137,7 @@ func (b *bind) end() {
 	case b.zone > 0 || b.depth > 0 || b.words == 0:
 		return
 	case b.first == "zone":
-		b.c.reject(b.no, b.name, "a zone without settings")
+		b.c.reject(b.no, string(b.hold), "a zone without settings")
 	case strings.IndexByte(b.first, '.') >= 0:
 		b.c.reject(b.no, b.first, "no statement of a configuration")
 	default:
@@ -138,7 +148,7 @@ func (b *bind) end() {
 
 // listed takes a whole zone.
 func (b *bind) listed() {
-	switch name := b.name; {
+	switch name := string(b.hold); {
 	case localName(name) || name == "." || strings.HasSuffix(name, ".arpa"):
 		b.c.suppress("a zone that the server needs itself", 1)
 	case b.kind == "master" || b.kind == "primary":

@@ -34,6 +34,8 @@ type collector struct {
 	took     []int              // entries of the record at hand, for formats that ask
 	inPart   *Part              // the part at hand, nil where the feed is one document
 	shared   *stix              // what a format remembers from part to part
+	one      record             // of listing, for reuse
+	words    []string           // of a line, for reuse
 	retired  map[int]bool       // entries that are none any longer, unless something offers them anew
 }
 

@@ -16,6 +16,7 @@ import (
 func readDShield(ctx context.Context, r io.Reader, c *collector) error {
 	// The columns beyond the network, as the list's own remarks have them.
 	names := []string{"Attacks", "Name", "Country", "email"}
+	var context []pair
 	return readLayout(ctx, r, c, func(no int, text string) {
 		cells := strings.Split(text, "\t")
 		if strings.EqualFold(intel.Trim(cells[0]), "start") {
@@ -27,11 +28,14 @@ func readDShield(ctx context.Context, r io.Reader, c *collector) error {
 			c.reject(no, text, why)
 			return
 		}
-		var context []pair
+		context = context[:0]
 		for i, cell := range cells[3:min(len(cells), maxColumns)] {
-			name := fmt.Sprintf("col%d", i+4)
-			if i < len(names) && names[i] != "" {
+			name := ""
+			if i < len(names) {
 				name = names[i]
+			}
+			if name == "" {
+				name = fmt.Sprintf("col%d", i+4)
 			}
 			if cell = intel.Trim(cell); !c.blank(cell) {
 				context = append(context, pair{name, cell})

@@ -78,6 +78,7 @@ type htmlPage struct {
 	needs  []string // headers of which a table must have one
 	line   int
 	number []string     // col1, col2, …
+	values []string     // of attributes, for reuse
 	tables int          // begun so far
 	open   []*htmlTable // inside each other
 	hidden string       // the element whose text is none that people see
@@ -167,7 +168,7 @@ func (p *htmlPage) begin() error {
 	case tag == "br", tag == "p", tag == "div", tag == "li", tag == "dd", tag == "dt":
 		t.endLine()
 	case tag == "script", tag == "style", tag == "template", tag == "title":
-		p.hidden = tag
+		p.hidden = strings.Clone(tag) // else the name of every tag would have to stay
 	}
 	return nil
 }
@@ -227,9 +228,14 @@ func (p *htmlPage) end() {
 	}
 }
 
-// attrs returns the values of the named attributes of the tag at hand.
+// attrs returns the values of the named attributes of the tag at hand, which are
+// good until the next call.
 func (p *htmlPage) attrs(more bool, names ...string) []string {
-	values := make([]string, len(names))
+	values := p.values[:0]
+	for range names {
+		values = append(values, "")
+	}
+	p.values = values
 	for more {
 		var key, value []byte
 		key, value, more = p.z.TagAttr()

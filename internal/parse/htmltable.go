@@ -65,7 +65,11 @@ func (t *htmlTable) text(s string) {
 
 // endLine ends a line of the open cell.
 func (t *htmlTable) endLine() {
-	if s := strings.Join(strings.Fields(string(t.raw)), " "); s != "" && t.piece() {
+	s := strings.TrimSpace(string(t.raw))
+	if strings.ContainsAny(s, "\t\r\n\f\v\u00a0") || strings.Contains(s, "  ") {
+		s = strings.Join(strings.Fields(s), " ")
+	}
+	if s != "" && t.piece() {
 		t.cells[t.at].lines = append(t.cells[t.at].lines, s)
 	}
 	t.raw = t.raw[:0]

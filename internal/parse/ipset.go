@@ -18,7 +18,7 @@ func readIPSet(ctx context.Context, r io.Reader, c *collector) error {
 
 // ipsetLine takes one line.
 func (c *collector) ipsetLine(no int, text string) {
-	words := strings.Fields(text)
+	words := c.cutWords(text)
 	switch words[0] {
 	case "add", "-A", "--add":
 		if len(words) < 3 {
@@ -63,7 +63,10 @@ func (c *collector) ipsetEntry(no int, set, entry, text string) {
 	said, comment, _ := strings.Cut(text, ` comment "`)
 	comment, rest, _ := strings.Cut(comment, `"`)
 	context = append(context, pair{intel.FieldDescription, comment})
-	words := append(strings.Fields(said), strings.Fields(rest)...)
+	words := c.cutWords(said)
+	for w := range strings.FieldsSeq(rest) {
+		words = append(words, w)
+	}
 	for i := 3; i < len(words) && i < maxColumns; i++ {
 		switch word := words[i]; word {
 		case "nomatch":

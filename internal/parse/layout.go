@@ -3,6 +3,7 @@ package parse
 import (
 	"context"
 	"io"
+	"strings"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
 )
@@ -29,13 +30,24 @@ func readLayout(ctx context.Context, r io.Reader, c *collector, take func(no int
 // listing takes a value and what its line says of it.
 func (c *collector) listing(no int, value string, context ...pair) {
 	c.around.column = nowhere
-	r := &record{line: no, extra: context}
+	r := &c.one
+	r.begin(no, "")
+	r.extra = append(r.extra, context...) // copied, so that what callers give need not stay
 	if !c.kept(r) {
 		c.suppress(suppressedFilter, 1)
 		return
 	}
 	c.take(r, offer{-1, value}, c.kinds)
 	c.around.column = nowhere // what comes next may say something else
+}
+
+// cutWords cuts a line into its words, which are good until the next call.
+func (c *collector) cutWords(text string) []string {
+	c.words = c.words[:0]
+	for w := range strings.FieldsSeq(text) {
+		c.words = append(c.words, w)
+	}
+	return c.words
 }
 
 // except takes a value that the list says is not to be blocked. What listed just

@@ -107,7 +107,7 @@ func (o *openIOC) item(e xml.StartElement) error {
 	condition, negate := strings.ToLower(attr(attrs, "condition")), attr(attrs, "negate")
 	search, content := "", ""
 	long, err := o.x.leaves(e, func(l *leaf) {
-		text := intel.Trim(l.text.String())
+		text := intel.Trim(string(l.text))
 		switch l.path {
 		case "":
 		case "context":

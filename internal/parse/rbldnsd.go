@@ -40,6 +40,8 @@ func readRBLDNSD(ctx context.Context, r io.Reader, c *collector) error {
 		}
 		first, last, ok := rblRange(entry)
 		switch a, b, dashed := strings.Cut(entry, "-"); {
+		case ok && first == last && !dashed && strings.IndexByte(entry, '/') < 0:
+			c.listing(no, entry, context...) // an address, as nearly all entries are
 		case ok:
 			c.spread(no, entry, first, last, context...)
 		case dashed && strings.Trim(a+b, "0123456789.") == "": // it may look like a name

@@ -184,5 +184,6 @@ func plausible(i intel.Indicator, word string) bool {
 		return true
 	}
 	suffix, icann := publicsuffix.PublicSuffix(host)
-	return icann && suffix != host && !fileEndings[host[strings.LastIndexByte(host, '.')+1:]]
+	managed := icann || strings.IndexByte(suffix, '.') >= 0 // by a registry, or by who gives names away, such as pages.dev
+	return managed && suffix != host && !fileEndings[host[strings.LastIndexByte(host, '.')+1:]]
 }

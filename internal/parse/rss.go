@@ -75,7 +75,7 @@ func (f *rss) item(e xml.StartElement) error {
 	f.rec.begin(f.x.line(), "")
 	title, link := "", ""
 	long, err := f.x.leaves(e, func(l *leaf) {
-		text := intel.Trim(l.text.String())
+		text := intel.Trim(string(l.text))
 		switch l.path {
 		case "":
 		case "title":

@@ -68,7 +68,10 @@ func isKeyword(word string) bool {
 
 // unquoted takes off the quote that unboundWords leaves.
 func unquoted(word string) string {
-	return strings.TrimLeft(word[:1], `"'`) + word[1:]
+	if word[0] == '"' || word[0] == '\'' {
+		return word[1:]
+	}
+	return word
 }
 
 // unboundStatement takes a keyword and its values.

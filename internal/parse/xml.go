@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"bytes"
 	"context"
 	"encoding/xml"
 	"fmt"
@@ -170,10 +171,12 @@ func (x *xmlRecords) record(begun xml.StartElement) error {
 	o.reset("", line, x.key())
 	long, err := x.x.leaves(begun, func(l *leaf) {
 		path := strings.ReplaceAll(l.path, "/", ".")
-		x.part(path, l.text.String())
+		if len(bytes.TrimSpace(l.text)) > 0 {
+			x.part(path, string(l.text))
+		}
 		for _, a := range l.attrs {
 			if a.Name.Space != "xmlns" && a.Name.Local != "xmlns" {
-				x.part(strings.TrimPrefix(path+"."+"@"+strings.ToLower(a.Name.Local), "."), a.Value)
+				x.part(strings.TrimPrefix(path+".@"+strings.ToLower(a.Name.Local), "."), a.Value)
 			}
 		}
 	})

@@ -18,7 +18,12 @@ type xmlReader struct {
 	d     *xml.Decoder
 	in    *xmlInput
 	depth int
+	paths map[leafName]string
+	free  []*leaf // by depth in a record, for reuse
 }
+
+// leafName is the name of an element below a path.
+type leafName struct{ around, name string }
 
 // xmlInput counts what the decoder reads, so that no token can grow without end.
 type xmlInput struct {
@@ -99,14 +104,14 @@ func (x *xmlReader) line() int {
 type leaf struct {
 	path  string // from the record down, in lower case, without prefixes
 	attrs []xml.Attr
-	text  strings.Builder
+	text  []byte
 }
 
 // leaves calls take for every element inside the one that was just begun, at
 // its end, then for that one itself, whose path is "", and goes behind it. Of a
 // record that is longer than a record may be, it says so.
 func (x *xmlReader) leaves(begun xml.StartElement, take func(l *leaf)) (long bool, err error) {
-	open := []*leaf{{attrs: begun.Attr}}
+	open := append([]*leaf(nil), x.leaf(0, "", begun.Attr))
 	size := attrSize(begun.Attr)
 	for {
 		t, err := x.next()
@@ -118,15 +123,17 @@ func (x *xmlReader) leaves(begun xml.StartElement, take func(l *leaf)) (long boo
 		}
 		switch t := t.(type) {
 		case xml.StartElement:
-			l := &leaf{path: strings.ToLower(t.Name.Local), attrs: t.Attr}
-			if around := open[len(open)-1].path; around != "" && size <= maxRecord {
-				l.path = around + "/" + l.path
+			around := open[len(open)-1].path
+			if size > maxRecord {
+				around = ""
 			}
+			l := x.leaf(len(open), x.below(around, t.Name.Local), t.Attr)
 			size += len(l.path) + attrSize(t.Attr) + 64 // an element costs more than its bytes
 			open = append(open, l)
 		case xml.CharData:
 			if size += len(t); size <= maxRecord {
-				open[len(open)-1].text.Write(t)
+				l := open[len(open)-1]
+				l.text = append(l.text, t...)
 			}
 		case xml.EndElement:
 			if size <= maxRecord {
@@ -137,6 +144,41 @@ func (x *xmlReader) leaves(begun xml.StartElement, take func(l *leaf)) (long boo
 			}
 		}
 	}
+}
+
+// leaf begins a leaf, which is good until another at its depth begins.
+func (x *xmlReader) leaf(depth int, path string, attrs []xml.Attr) *leaf {
+	for len(x.free) <= depth {
+		x.free = append(x.free, &leaf{})
+	}
+	l := x.free[depth]
+	if cap(l.text) > 64<<10 { // one long text must not stay at every depth
+		l.text = nil
+	}
+	l.path, l.attrs, l.text = path, attrs, l.text[:0]
+	return l
+}
+
+// maxPaths is how many paths are remembered; more are no layout.
+const maxPaths = 10_000
+
+// below is the path of an element of that name. Documents repeat theirs.
+func (x *xmlReader) below(around, name string) string {
+	key := leafName{around, name}
+	path, ok := x.paths[key]
+	if ok {
+		return path
+	}
+	if path = strings.ToLower(name); around != "" {
+		path = around + "/" + path
+	}
+	if x.paths == nil {
+		x.paths = map[leafName]string{}
+	}
+	if len(x.paths) < maxPaths && len(path) < maxShown {
+		x.paths[key] = path
+	}
+	return path
 }
 
 // attrSize is the length of attributes in bytes.
