@@ -1,6 +1,7 @@
 package ingest_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"github.com/elasticintel/elasticintel/internal/feed"
+	"github.com/elasticintel/elasticintel/internal/fetch"
+	"github.com/elasticintel/elasticintel/internal/ingest"
 	"github.com/elasticintel/elasticintel/internal/intel"
 	"github.com/elasticintel/elasticintel/internal/testing/feedserver"
 )
@@ -39,8 +42,22 @@ type badRun struct {
 	do   func(l *lab, d *feed.Definition) intel.Run
 }
 
-// badRuns are all that can go wrong with a run: every fault of a publisher,
-// every guard, and input that is not there.
+// fetchCodes are all that a download can fail with.
+func fetchCodes() []string {
+	return []string{fetch.CodeURL, fetch.CodeBlocked, fetch.CodeDNS, fetch.CodeRefused, fetch.CodeReset, fetch.CodeTimeout, fetch.CodeSlow, fetch.CodeTLS,
+		fetch.CodeProtocol, fetch.CodeStatus, fetch.CodeRateLimited, fetch.CodeRedirect, fetch.CodeTooLarge, fetch.CodeRatio, fetch.CodeTruncated, fetch.CodeCorrupt,
+		fetch.CodeEncrypted, fetch.CodeUnsupported, fetch.CodeNested, fetch.CodeNoEntry, fetch.CodeDisk, fetch.CodeCanceled}
+}
+
+// refusing is a Fetcher whose downloads fail with its code.
+type refusing string
+
+func (r refusing) Do(context.Context, fetch.Request) (*fetch.Result, error) {
+	return nil, &fetch.Error{Code: string(r), Detail: "the test says so"}
+}
+
+// badRuns are all that can go wrong with a run: every fault of a publisher, every
+// way a download fails, every guard, and input that is not there.
 func badRuns() (out []badRun) {
 	for _, f := range feedserver.Faults() {
 		switch f {
@@ -56,6 +73,16 @@ func badRuns() (out []badRun) {
 			l.srv.Fail("/"+d.ID, f, 0)
 			defer l.srv.Heal("/" + d.ID)
 			return l.run(d)
+		}})
+	}
+	for _, code := range fetchCodes() {
+		out = append(out, badRun{"fetch " + code, func(l *lab, d *feed.Definition) intel.Run {
+			r := ingest.New(ingest.Config{Store: l.store, Corpus: l.corpus, Fetch: refusing(code), Now: l.now, TempDir: l.t.TempDir()})
+			run, err := r.Run(l.t.Context(), feed.Job{Def: d, Trigger: "schedule"})
+			if err != nil || run.Code != code {
+				l.t.Errorf("%s: %+v %v", code, run, err)
+			}
+			return run
 		}})
 	}
 	for name, body := range map[string]string{
