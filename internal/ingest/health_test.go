@@ -288,7 +288,7 @@ func TestHealthWithoutDefinition(t *testing.T) {
 // Whatever happens to a feed, since is when it went into its class: it stays while
 // the class does, and a change lies between the looks before and after it.
 func TestSinceIsWhenTheClassBegan(t *testing.T) {
-	const seeds = 120
+	const seeds = 40
 	seen := map[feed.Class]int{}
 	for seed := range uint64(seeds) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
