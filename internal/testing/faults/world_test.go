@@ -86,7 +86,7 @@ type world struct {
 
 func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
 
-// secret is the key of those who need one.
+// secret is the value of every key.
 const secret = "KEY-of-the-publishers"
 
 // newWorld makes a server in an empty folder; it is not started yet. Call it in a bubble.
@@ -120,7 +120,7 @@ func build(t *testing.T, dir, defs string, client *fetch.Client, now func() time
 	must(t, err)
 	f, err := local.Create(t.Context(), dir, now)
 	must(t, err)
-	key := func(name string) (string, bool) { return secret, name == "PUBLISHERS" }
+	key := func(name string) (string, bool) { return secret, strings.HasPrefix(name, "KEY_OF_") }
 	runner := ingest.New(ingest.Config{Store: f.Store, Corpus: f.Corpus, Fetch: client, Now: now, Secret: key, TempDir: filepath.Join(dir, ".tmp")})
 	cfg := app.Config{
 		Listener: ln, Keys: auth.New(f.Store, now), Parallel: 4, Version: "test", Log: slog.New(slog.DiscardHandler),
@@ -153,7 +153,9 @@ func (p *publisher) definition() []byte {
 	case redirectServer:
 		path = "/kept" + p.path
 	case keyedServer:
-		more = `,"auth":{"secret":"PUBLISHERS","in":"header","name":"X-Key"}`
+		// each has its own: those that share one take turns
+		name := "KEY_OF_" + strings.ToUpper(strings.ReplaceAll(p.id, "-", "_"))
+		more = fmt.Sprintf(`,"auth":{"secret":%q,"in":"header","name":"X-Key"}`, name)
 	}
 	if p.keys != "" {
 		more += "," + p.keys
