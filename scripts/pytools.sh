@@ -23,6 +23,7 @@ if ! python3 -m venv "$dir" >bin/pytools.log 2>&1; then # Debian keeps the modul
 fi
 "$dir/bin/python" -m pip install --quiet --disable-pip-version-check --no-input -r "$want" >>bin/pytools.log 2>&1 || {
   tail -n 3 bin/pytools.log >&2
+  rm -rf "$dir"
   echo "pytools: the pinned packages of $want could not be installed" >&2
   exit 1
 }

@@ -19,8 +19,9 @@ import (
 func Python(t testing.TB) string {
 	t.Helper()
 	_, here, _, _ := runtime.Caller(0)
-	python := filepath.Join(filepath.Dir(here), "..", "..", "..", "bin", "pytools", "bin", "python")
-	if _, err := os.Stat(python); err != nil {
+	dir := filepath.Join(filepath.Dir(here), "..", "..", "..", "bin", "pytools")
+	python := filepath.Join(dir, "bin", "python")
+	if _, err := os.Stat(filepath.Join(dir, "requirements.txt")); err != nil { // the script's last step
 		const say = "bin/pytools is missing: run scripts/pytools.sh"
 		if os.Getenv("CI") == "true" {
 			t.Fatal(say)
