@@ -261,3 +261,44 @@ func TestTaxiiFirst(t *testing.T) {
 		t.Errorf("asked for what was added after %s", got)
 	}
 }
+
+// TestTaxiiSamples reads the sample server of EI_SAMPLES, whose pages hold
+// 56 + 134 + 259 indicators by a count that is not ours.
+func TestTaxiiSamples(t *testing.T) {
+	root := os.Getenv("EI_SAMPLES")
+	if root == "" {
+		t.Skip("EI_SAMPLES is not set: no large samples")
+	}
+	l := newLab(t)
+	l.secrets["login"] = "a:b"
+	file := func(name string) string {
+		raw, err := os.ReadFile(filepath.Join(root, "feeds", "reconstructed", "taxii", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.ReplaceAll(string(raw), "https://taxii.example.net", strings.TrimSuffix(l.srv.URL("/"), "/"))
+	}
+	l.srv.SetString("/taxii2/", file("discovery.json"))
+	l.srv.SetString("/api1/", `{"title": "x", "versions": ["`+taxiiMedia+`"], "max_content_length": 1}`)
+	l.srv.SetString("/api1/collections/", file("collections.json"))
+	l.srv.Handle("/api1/collections/b7dc78af-1d12-5059-898c-3f0e77636204/objects/", func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		switch {
+		case q.Get("added_after") != "":
+			fmt.Fprint(w, file("empty.json"))
+		case q.Get("next") == "":
+			fmt.Fprint(w, file("objects-0.json"))
+		default:
+			w.Header().Set("X-TAXII-Date-Added-Last", "2026-08-03T20:58:00.000000Z")
+			fmt.Fprint(w, file("objects-"+q.Get("next")+".json"))
+		}
+	})
+	d := l.taxiiFeed("tweets", l.srv.URL("/taxii2/"), nil)
+	if run := l.want(d, intel.RunOK, ""); run.Read != 56+134+259 || run.Accepted != run.Read-2 || run.Suppressed != 2 { // two URLs on 10.0.0.0/8
+		t.Errorf("%+v: %s", run.Counts, run.Reason)
+	}
+	l.advance(time.Hour)
+	if run := l.want(d, intel.RunUnchanged, ""); !strings.Contains(run.Reason, "nothing is new") {
+		t.Errorf("%+v: %s", run.Counts, run.Reason)
+	}
+}

@@ -153,7 +153,7 @@ func TestPackedParts(t *testing.T) {
 	}
 	cut := zip(strings.Repeat("b.example\n", 1000))
 	f, _ := write(t, []member{{name: "a"}, {name: "b"}, {name: "c"}, {name: "d"}},
-		zip("a.example\n"), cut[:len(cut)/2], zip(strings.Repeat("\x00", 64<<20)), "d.example\n")
+		zip("a.example\n"), cut[:len(cut)/2], zip(strings.Repeat("\x00", 8<<20)), "d.example\n")
 	d := &feed.Definition{Type: "txt", Kind: "domain", Pages: &feed.Pages{By: feed.ByLink}}
 	res, err := Parse(t.Context(), f, d, ParseOptions{})
 	if err != nil || res.Parts != 4 || len(res.Bad) != 2 || res.Accepted < 2 {
