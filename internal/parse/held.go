@@ -49,6 +49,11 @@ func (h *heldBack) flush(around []pair) {
 		h.rec.extra = append(append(h.rec.extra, h.pairs[a.from:a.to]...), around...)
 		h.c.offered(&h.rec, finding{a.value, a.kinds})
 	}
+	h.drop()
+}
+
+// drop forgets what was held back.
+func (h *heldBack) drop() {
 	clear(h.items)
 	clear(h.pairs)
 	h.items, h.pairs, h.bytes = h.items[:0], h.pairs[:0], 0

@@ -14,6 +14,12 @@ const suppressedSetting = "a setting that lists nothing"
 
 // readLayout hands the lines that may be records to take, trimmed.
 func readLayout(ctx context.Context, r io.Reader, c *collector, take func(no int, text string)) error {
+	return readRecords(ctx, r, c, func(ln line, text string) { take(ln.no, text) })
+}
+
+// readRecords is readLayout for formats in which the blanks before a line mean
+// something: take gets the line, and its text trimmed.
+func readRecords(ctx context.Context, r io.Reader, c *collector, take func(ln line, text string)) error {
 	in := newLines(ctx, r)
 	rows := newRows(c)
 	for {
@@ -22,7 +28,7 @@ func readLayout(ctx context.Context, r io.Reader, c *collector, take func(no int
 			return in.err
 		}
 		if text, isRecord := rows.record(ln); isRecord {
-			take(ln.no, text)
+			take(ln, text)
 		}
 	}
 }

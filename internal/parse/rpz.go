@@ -17,21 +17,11 @@ import (
 // resource record but the zone's own is a record.
 func readRPZ(ctx context.Context, r io.Reader, c *collector) error {
 	z := &zone{c: c}
-	in := newLines(ctx, r)
-	rows := newRows(c)
-	for {
-		ln, ok := in.next()
-		if !ok {
-			break
-		}
-		if _, isRecord := rows.record(ln); isRecord {
-			z.line(ln.no, ln.text)
-		}
-	}
-	if in.err == nil && z.open > 0 {
+	err := readRecords(ctx, r, c, func(ln line, _ string) { z.line(ln.no, ln.text) })
+	if err == nil && z.open > 0 {
 		c.reject(z.no, z.owner, "the file ends inside parentheses")
 	}
-	return in.err
+	return err
 }
 
 // zone walks over the resource records of a file. Names in it are in lower case

@@ -6,29 +6,20 @@ import (
 	"io"
 )
 
-// maxWarningHeld is how many entries of a warning list are held back until the
-// list's name and type are known, which mostly stand behind them.
-const maxWarningHeld = 1 << 17
-
 // warningList reads warning lists of MISP (github.com/MISP/misp-warninglists): an
 // object with a name, a type and a list. Each entry of the list is a record; the
-// list's name and type are context. Entries of a list of regular expressions are
-// suppressed, for they match and do not name.
+// list's name and type are context, and mostly stand behind the entries. Entries of
+// a list of regular expressions are suppressed, for they match and do not name.
 type warningList struct {
-	c    *collector
-	tree tree
-	rec  record
-	list map[string]string // members of the list beside its entries
-	held []warningEntry
-}
-
-type warningEntry struct {
-	line  int
-	value string
+	c     *collector
+	tree  tree
+	about []pair // members of the list beside its entries
+	regex bool
+	held  heldBack
 }
 
 func readWarningList(ctx context.Context, r io.Reader, c *collector) error {
-	w := &warningList{c: c, list: map[string]string{}}
+	w := &warningList{c: c, held: heldBack{c: c}}
 	err := c.documents(ctx, r, func(s *jsonStream) error { return s.each(func() error { return w.document(s) }) })
 	w.flush()
 	return err
@@ -39,7 +30,7 @@ func (w *warningList) document(s *jsonStream) error {
 	if c, err := s.peek(); c != '{' || err != nil {
 		return cmp.Or(err, s.bad("a warning list belongs here, not %s", cmp.Or(jsonKind(c), string(rune(c)))))
 	}
-	clear(w.list)
+	w.about, w.regex = w.about[:0], false
 	found := false
 	err := s.members(func(name string) error {
 		switch name {
@@ -49,7 +40,7 @@ func (w *warningList) document(s *jsonStream) error {
 		case "name", "type", "description":
 			_, ok, err := s.value(&w.tree)
 			if ok {
-				w.list[name] = w.tree.plain(0)
+				w.say(name, w.tree.plain(0))
 			}
 			return err
 		}
@@ -73,25 +64,27 @@ func (w *warningList) entry(s *jsonStream) error {
 		w.c.reject(line, w.tree.text, "not a value")
 		return nil
 	}
-	if w.held = append(w.held, warningEntry{line, v}); len(w.held) >= maxWarningHeld {
-		w.flush()
-	}
+	w.held.hold(line, finding{v, w.c.kinds}, nil, w.about, len(w.tree.text))
 	return nil
+}
+
+// say takes a member of the list.
+func (w *warningList) say(name, value string) {
+	field := "list_" + name
+	if name == "name" {
+		field = "list"
+	}
+	w.regex = w.regex || name == "type" && value == "regex"
+	if value != "" && len(w.about) < maxColumns { // a name may stand twice, but not without end
+		w.about = append(w.about, pair{field, value})
+	}
 }
 
 // flush takes the entries that were held back.
 func (w *warningList) flush() {
-	for _, e := range w.held {
-		if w.list["type"] == "regex" {
-			w.c.suppress("a regular expression", 1)
-			continue
-		}
-		w.rec.begin(e.line, e.value)
-		w.rec.say("list", w.list["name"])
-		w.rec.say("list_type", w.list["type"])
-		w.rec.say("list_description", w.list["description"])
-		w.c.offered(&w.rec, finding{e.value, w.c.kinds})
+	if n := len(w.held.items); w.regex && n > 0 {
+		w.c.suppress("a regular expression", n)
+		w.held.drop()
 	}
-	clear(w.held)
-	w.held = w.held[:0]
+	w.held.flush(w.about)
 }
