@@ -24,7 +24,7 @@ type benchFormat struct {
 }
 
 // BenchmarkRead measures a whole Collect of each format. rec/s counts by the
-// clock, rec/cpu-s by processor time, which a busy machine disturbs less.
+// clock, rec/cpu-s by the processor time of all threads, the collector's too.
 //
 //	go test ./internal/parse -run '^$' -bench Read -benchtime 3x
 func BenchmarkRead(b *testing.B) {

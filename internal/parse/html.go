@@ -250,6 +250,9 @@ func (p *htmlPage) attrs(more bool, names ...string) []string {
 
 // span reads how many columns or rows a cell covers.
 func span(s string, most int) int {
+	if s == "" { // as nearly always
+		return 1
+	}
 	n, err := strconv.Atoi(strings.TrimSpace(s))
 	if err != nil {
 		return 1
