@@ -242,6 +242,12 @@ func (c *checker) guards() {
 	if g.MaxGrowth < 1 {
 		c.bad("guards.max_growth", "%v is below 1: the list may never grow", g.MaxGrowth)
 	}
+	switch {
+	case g.MaxReplace <= 0 || g.MaxReplace > 1:
+		c.bad("guards.max_replace", "%v is no share above 0 and up to 1", g.MaxReplace)
+	case g.MaxReplace < 1 && c.def.Presence != intel.Snapshot:
+		c.bad("guards.max_replace", `only a feed with "presence": %q keeps its entries`, intel.Snapshot)
+	}
 	if g.MaxReject <= 0 || g.MaxReject > 1 {
 		c.bad("guards.max_reject", "%v is no share above 0 and up to 1", g.MaxReject)
 	}

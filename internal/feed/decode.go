@@ -78,7 +78,7 @@ func (s *strict) feedNodes(root *node) []*node {
 // definition reads the file's i-th feed, fills in what is not written, and checks it.
 func (s *strict) definition(n *node, i int) *Definition {
 	d := &Definition{File: s.file, Line: n.line, Guards: Guards{
-		MaxShrink: DefaultMaxShrink, MaxGrowth: DefaultMaxGrowth, MaxReject: DefaultMaxReject,
+		MaxShrink: DefaultMaxShrink, MaxGrowth: DefaultMaxGrowth, MaxReplace: DefaultMaxReplace, MaxReject: DefaultMaxReject,
 	}}
 	s.feed = fmt.Sprintf("#%d", i+1)
 	for _, key := range []string{"feed_name", "id"} { // an id, where there is one, is the better name

@@ -106,6 +106,8 @@ func TestDecodeMistakes(t *testing.T) {
 		{"replaced by itself", good(`"life": "ended", "replaced_by": "a", `), `key "replaced_by": "a" is this feed itself`},
 		{"ended and on", good(`"life": "ended", "enabled": true, `), `key "enabled": a feed with "life": "ended" cannot be on`},
 		{"guard", good(`"guards": {"max_shrink": 0}, `), `key "guards.max_shrink"`},
+		{"guard of replacing", good(`"guards": {"max_replace": 1.1}, `), `key "guards.max_replace": 1.1 is no share above 0 and up to 1`},
+		{"guard of replacing a window", good(`"presence": "rolling", "guards": {"max_replace": 0.9}, `), `key "guards.max_replace": only a feed with "presence": "snapshot"`},
 		{"body", good(`"body": "x", `), `key "body": needs "method": "POST"`},
 		{"auth place", good(`"auth": {"secret": "K", "in": "cookie"}, `), `key "auth.in": "cookie" is not known`},
 		{"auth path", good(`"auth": {"secret": "K", "in": "path"}, `), `path needs {secret} in feed_url`},
@@ -372,7 +374,7 @@ func TestDecodeSuperset(t *testing.T) {
 		info.Reliability != "B" || info.Confidence != 0 || len(d.Allowed()) != 2 || d.OnByDefault() {
 		t.Errorf("definition %+v", d)
 	}
-	if d.Guards != (Guards{MaxShrink: 0.9, MaxGrowth: 5, MaxReject: 0.2, AllowEmpty: true}) {
+	if d.Guards != (Guards{MaxShrink: 0.9, MaxGrowth: 5, MaxReplace: 1, MaxReject: 0.2, AllowEmpty: true}) {
 		t.Errorf("guards %+v", d.Guards)
 	}
 	if spec.Comments == nil || len(*spec.Comments) != 0 || spec.Inline != nil || !spec.NoQuotes {

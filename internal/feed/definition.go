@@ -148,6 +148,7 @@ const (
 type Guards struct {
 	MaxShrink  float64 `json:"max_shrink,omitempty"`  // share of the listings that may go at once, default 0.5; 1 = all
 	MaxGrowth  float64 `json:"max_growth,omitempty"`  // times the listings there were, default 5
+	MaxReplace float64 `json:"max_replace,omitempty"` // share of the listings that others may take the place of at once, default 1 = all; snapshot feeds only
 	MaxReject  float64 `json:"max_reject,omitempty"`  // share of the records that may be rejected, default 0.2; 1 = all
 	AllowEmpty bool    `json:"allow_empty,omitempty"` // an empty list is normal
 }
@@ -158,6 +159,7 @@ const (
 	DefaultConfidence = 50
 	DefaultMaxShrink  = 0.5
 	DefaultMaxGrowth  = 5.0
+	DefaultMaxReplace = 1.0
 	DefaultMaxReject  = 0.2
 )
 

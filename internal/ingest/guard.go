@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/elasticintel/elasticintel/internal/feed"
 	"github.com/elasticintel/elasticintel/internal/fetch"
@@ -12,18 +13,19 @@ import (
 
 // The codes of runs that a guard holds back.
 const (
-	CodeEmpty   = "empty"   // nothing in it
-	CodeHTML    = "html"    // a web page
-	CodeError   = "error"   // an error message instead of a list
-	CodeBinary  = "binary"  // not text
-	CodeFormat  = "format"  // not what the definition says, or cut off
-	CodeContent = "content" // records, but none that can be used
-	CodeRejects = "rejects" // too many records that cannot be used
-	CodeSmall   = "small"   // fewer listings than expected
-	CodeLarge   = "large"   // more listings than expected
-	CodeShrink  = "shrink"  // far fewer listings than before
-	CodeGrowth  = "growth"  // far more listings than before
-	CodeDamage  = "damage"  // what is stored of the feed is damaged, and accepting the run would lose its history
+	CodeEmpty    = "empty"    // nothing in it
+	CodeHTML     = "html"     // a web page
+	CodeError    = "error"    // an error message instead of a list
+	CodeBinary   = "binary"   // not text
+	CodeFormat   = "format"   // not what the definition says, or cut off
+	CodeContent  = "content"  // records, but none that can be used
+	CodeRejects  = "rejects"  // too many records that cannot be used
+	CodeSmall    = "small"    // fewer listings than expected
+	CodeLarge    = "large"    // more listings than expected
+	CodeShrink   = "shrink"   // far fewer listings than before
+	CodeGrowth   = "growth"   // far more listings than before
+	CodeReplaced = "replaced" // as many listings, and nearly none of those before
+	CodeDamage   = "damage"   // what is stored of the feed is damaged, and accepting the run would lose its history
 )
 
 // Check is the guards: it says why a run must not be accepted without a person,
@@ -113,6 +115,22 @@ func checkGrowth(d *feed.Definition, before int, res *parse.Result) (string, str
 		return "", ""
 	}
 	return CodeGrowth, fmt.Sprintf("the list grew from %d to %d listings, %.1f times, more than %g times", before, res.Accepted, float64(res.Accepted)/float64(before), limit)
+}
+
+// turnedOver is how long ago the last good run may be for a list to be held
+// against it: after a longer pause little needs to be left of any list.
+const turnedOver = 7 * 24 * time.Hour
+
+// CheckReplaced holds back a list in which too little is left of what the feed
+// listed before, which were so many: it may be another feed's. It can only be
+// told when the list has been compared with what is held.
+func CheckReplaced(d *feed.Definition, before int, c intel.Change) (code, reason string) {
+	limit := orDefault(d.Guards.MaxReplace, feed.DefaultMaxReplace)
+	share := float64(c.Removed) / float64(max(before, 1))
+	if limit >= 1 || before == 0 || share <= limit {
+		return "", ""
+	}
+	return CodeReplaced, fmt.Sprintf("%d of the %d listings (%s) are gone and %d others came, more than %s: this may be another list", c.Removed, before, percent(share), c.New+c.Relisted, percent(limit))
 }
 
 func orDefault(v, def float64) float64 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/elasticintel/elasticintel/internal/feed"
 	"github.com/elasticintel/elasticintel/internal/ingest"
@@ -102,6 +103,52 @@ func TestGuardLimitsOfADefinition(t *testing.T) {
 			t.Errorf("%s: %q (%s), want %q", c.name, code, reason, c.code)
 		}
 	}
+}
+
+func TestCheckReplaced(t *testing.T) {
+	for _, c := range []struct {
+		limit           float64
+		before, removed int
+		code            string
+	}{
+		{0, 100, 100, ""}, // no limit unless the definition has one
+		{1, 100, 100, ""},
+		{0.9, 0, 0, ""},
+		{0.9, 100, 90, ""},
+		{0.9, 100, 91, "replaced"},
+		{0.9, 1, 1, "replaced"},
+		{0.9, 10_000_000, 9_000_001, "replaced"},
+	} {
+		d := &feed.Definition{Guards: feed.Guards{MaxReplace: c.limit}}
+		if code, reason := ingest.CheckReplaced(d, c.before, intel.Change{Removed: c.removed, New: 7}); code != c.code || (code == "") != (reason == "") {
+			t.Errorf("limit %g, %d of %d gone: %q (%s), want %q", c.limit, c.removed, c.before, code, reason, c.code)
+		}
+	}
+}
+
+// A list that a person takes for the feed's own, one that a new definition reads
+// in another way, and one that nobody pulled for long are not held back.
+func TestReplacedOnPurpose(t *testing.T) {
+	l := newLab(t)
+	d := l.def("moved", map[string]any{"guards": map[string]any{"max_replace": 0.9}})
+	l.serve("moved", names("a", 10)...)
+	l.want(d, intel.RunOK, "")
+	l.advance(time.Minute)
+	l.serve("moved", names("b", 10)...)
+	run := l.want(d, intel.RunQuarantined, "replaced")
+	l.wantListed(d, time.Time{}, names("a", 10), names("a", 10))
+	if _, err := l.runner.Decide(t.Context(), d, run.ID, true, "anna", "they said so"); err != nil {
+		t.Fatal(err)
+	}
+	l.advance(time.Minute)
+	l.srv.SetString("/moved", "x,c0.example\nx,c1.example\nx,c2.example\nx,c3.example\nx,c4.example\nx,c5.example\n")
+	d = l.def("moved", map[string]any{"guards": map[string]any{"max_replace": 0.9}, "feed_type": "csv",
+		"field_mapping": map[string]any{"source": []any{nil, "domain"}, "destination": []any{nil, "indicator"}}})
+	l.want(d, intel.RunOK, "")
+	l.advance(8 * 24 * time.Hour)
+	l.srv.SetString("/moved", "x,d0.example\nx,d1.example\nx,d2.example\nx,d3.example\nx,d4.example\nx,d5.example\n")
+	l.want(d, intel.RunOK, "")
+	l.verify()
 }
 
 // What publishers, proxies and CDNs send with status 200 instead of a list.

@@ -171,6 +171,13 @@ func (a *attempt) merge(ctx context.Context, in *input, res *parse.Result) error
 		}
 		a.run.Reason = join(a.run.Reason, a.redact(m.Damage.Error()))
 	}
+	if h := a.current(); h != nil && a.run.Trigger != TriggerApprove && h.ParseHash == a.def.ParseHash() &&
+		a.run.Started.Sub(h.LastGood) < turnedOver {
+		if code, reason := CheckReplaced(a.def, h.Open(), m.Change); code != "" {
+			a.quarantine(in, code, reason)
+			return nil
+		}
+	}
 	a.progress("store", int64(len(res.Entries)), int64(len(res.Entries)))
 	a.run.Change, a.run.Status = m.Change, intel.RunOK
 	if !m.Changed && a.head != nil {

@@ -175,9 +175,10 @@ func TestQuarantine(t *testing.T) {
 		{"q-other", "Too many requests\nPlease slow down\n", "content"},
 		{"q-shrink", strings.Join(good[:4], "\n"), "shrink"},
 		{"q-growth", strings.Join(names("a", 51), "\n"), "growth"},
+		{"q-replaced", strings.Join(append(names("b", 10), good[3]), "\n"), "replaced"},
 		{"q-reject", strings.Join(good, "\n") + "\nnot one\nnot two\nnot three\n", "rejects"},
 	} {
-		d := l.def(c.id, nil)
+		d := l.def(c.id, map[string]any{"guards": map[string]any{"max_replace": 0.8}})
 		l.serve(c.id, good...)
 		l.want(d, intel.RunOK, "")
 		l.advance(time.Minute)

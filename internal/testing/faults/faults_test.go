@@ -89,11 +89,7 @@ func faults() []fault {
 		fault{name: "503", http: feedserver.Unavailable, classes: failing, says: "503"},
 		fault{name: "200 + binary", list: content(strings.Repeat("\x7fELF\x00\x01\xfe\xff", 400)), classes: quarantined, says: "binary data"},
 		fault{name: "another feed's list", list: func(w *world, p *publisher) string {
-			i := slices.Index(w.pubs, p) + 1
-			if p.kind == "rbldnsd" { // would take the addresses of a plain list, see docs/soak.md
-				i++
-			}
-			other := w.pubs[i%len(w.pubs)]
+			other := w.pubs[(slices.Index(w.pubs, p)+1)%len(w.pubs)]
 			return other.list(other.values)
 		}, classes: held, says: ""},
 		fault{name: "one ETag for ever", http: feedserver.FrozenETag, classes: healthy},

@@ -160,7 +160,7 @@ func (p *publisher) definition() []byte {
 	if p.keys != "" {
 		more += "," + p.keys
 	}
-	return fmt.Appendf(nil, `{"feeds":[{"id":%q,"feed_name":%q,"feed_type":%q,"feed_url":"https://%s.test%s","interval":"5m"%s}]}`, p.id, p.id, p.kind, p.id, path, more)
+	return fmt.Appendf(nil, `{"feeds":[{"id":%q,"feed_name":%q,"feed_type":%q,"feed_url":"https://%s.test%s","interval":"5m","guards":{"max_replace":0.9}%s}]}`, p.id, p.id, p.kind, p.id, path, more)
 }
 
 // serveGood puts all of a publisher's values where they belong.
