@@ -38,6 +38,9 @@ type Head struct {
 	SHA256       string `json:"sha256,omitempty"`
 	ParseHash    string `json:"parse_hash,omitempty"`
 
+	// From when on the same bytes list less, because entries say when they end; zero = never.
+	Expires time.Time `json:"expires,omitzero"`
+
 	// From where on the next pull asks, of a feed that is asked for what is new, by
 	// collection; and what the definition asked for that this came of.
 	Since   map[string]string `json:"since,omitempty"`

@@ -62,6 +62,8 @@ func checkUsable(d *feed.Definition, _ int, res *parse.Result) (string, string) 
 		return CodeEmpty, "the list is empty: it has no records"
 	case res.Accepted > 0 || (d.Guards.AllowEmpty || d.Delta()) && res.Rejected == 0:
 		return "", ""
+	case res.Rejected == 0 && res.Expired() > 0: // it said itself that this would be
+		return "", ""
 	case res.Rejected == 0:
 		return CodeEmpty, fmt.Sprintf("the list has nothing to list: all %d records are suppressed by rule", res.Read)
 	}
@@ -102,7 +104,7 @@ func checkShrink(d *feed.Definition, before int, res *parse.Result) (string, str
 	if before <= 0 {
 		return "", ""
 	}
-	share := float64(before-res.Accepted) / float64(before)
+	share := float64(before-res.Accepted-res.Expired()) / float64(before)
 	if share <= limit {
 		return "", ""
 	}

@@ -71,7 +71,15 @@ func (a *attempt) current() *corpus.Head {
 // cannot be read nobody knows what it lists.
 func (a *attempt) comparable() bool {
 	h := a.current()
-	return h != nil && h.SHA256 != "" && h.ParseHash == a.def.ParseHash() && a.cfg.Corpus.Broken(a.def.ID) == nil
+	return h != nil && h.SHA256 != "" && !a.lapsed() && h.ParseHash == a.def.ParseHash() && a.cfg.Corpus.Broken(a.def.ID) == nil
+}
+
+// lapsed says whether something of the current content has ended by itself, so
+// that the same bytes are read again and list less. Where what a pull lacks stays
+// listed this would end nothing.
+func (a *attempt) lapsed() bool {
+	at := a.current().Expires
+	return a.def.Presence != intel.Append && !at.IsZero() && !a.run.Started.Before(at)
 }
 
 func (a *attempt) sameContent(in *input) bool {
@@ -184,6 +192,7 @@ func (a *attempt) merge(ctx context.Context, in *input, res *parse.Result) error
 		a.run.Status, a.run.Reason = intel.RunUnchanged, join(a.run.Reason, "other bytes than in the last good run, but the same listings")
 	}
 	a.overtakes()
+	m.Next.Expires = res.Expires
 	return a.swap(ctx, in, m.Next)
 }
 

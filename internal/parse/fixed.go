@@ -53,7 +53,7 @@ func (c *collector) offered(r *record, found ...finding) []int {
 }
 
 // expired says whether until, a time as RFC 3339 has it or without a zone (then of
-// UTC), is past at the run's time.
+// UTC), is past at the run's time. The earliest that is not is Result.Expires.
 func (c *collector) expired(until string) bool {
 	if until == "" || c.options.Now.IsZero() {
 		return false
@@ -62,8 +62,20 @@ func (c *collector) expired(until string) bool {
 	if err != nil {
 		t, err = time.Parse("2006-01-02T15:04:05", until)
 	}
-	return err == nil && !t.After(c.options.Now)
+	if err != nil {
+		return false
+	}
+	if !t.After(c.options.Now) {
+		return true
+	}
+	if c.res.Expires.IsZero() || t.Before(c.res.Expires) {
+		c.res.Expires = t
+	}
+	return false
 }
+
+// Expired is how many records were left out because their time was over.
+func (r *Result) Expired() int { return r.SuppressedFor[suppressedExpired] }
 
 // names says where the members of an object go: the context field for a path,
 // "" for those that are no context. What is not in it keeps its own name.

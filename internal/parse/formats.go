@@ -107,6 +107,7 @@ type Result struct {
 	intel.Counts
 	Rejects       []intel.Reject // the first Options.MaxRejects
 	SuppressedFor map[string]int // reason → records left out by rule
+	Expires       time.Time      // from when on the same bytes list less, since a record says when it ends; zero = never
 }
 
 // Collect reads a whole feed, one record at a time, and merges what it says of
