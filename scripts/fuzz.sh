@@ -13,7 +13,10 @@ while read -r file; do
   pkg=./$(dirname "$file")
   for f in $(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$file"); do
     for span in "$time" 30s; do # a second, longer try where the machine is busy
-      if ! go test "$pkg" -run '^$' -fuzz "^$f\$" -fuzztime "$span" -fuzzminimizetime 10x >"$log" 2>&1; then
+      # The fuzzer calls it a failure when its time ends in the middle of an input
+      # (golang/go#75804, mended in Go 1.27); a finding says what the input was.
+      if ! go test "$pkg" -run '^$' -fuzz "^$f\$" -fuzztime "$span" -fuzzminimizetime 10x >"$log" 2>&1 &&
+        { ! grep -q '^    context deadline exceeded$' "$log" || grep -q 'Failing input\|panic:' "$log"; }; then
         echo "fuzz $pkg $f FAILED"
         cat "$log"
         exit 1
