@@ -6,6 +6,9 @@
 #
 # make pytools    what tests run of PyPI (a TAXII server, PyMISP), into bin/pytools; make test does it by itself
 #
+# make opensearch a real OpenSearch on loopback until make opensearch-stop or an hour has passed: NODES=1|3 VERSION=2.19.1.0|3.8.0.0 SECURITY=1
+#                 (scripts/opensearch.sh says more; tests start what they need by themselves, or use OPENSEARCH_URL)
+#
 # EI_SAMPLES=DIR  a folder with the large feed samples (feeds/INDEX.tsv); without it the small samples of the repository serve
 # EI_VULNDB=DIR   an offline copy of the Go vulnerability database
 SHELL := /bin/bash
@@ -14,7 +17,7 @@ LDFLAGS := -s -w
 BIN := bin/elasticintel
 FUZZTIME ?= 3s
 
-.PHONY: build test pytools quick soak bench fmt vet static vuln unit fuzz cross clean
+.PHONY: build test opensearch opensearch-stop pytools quick soak bench fmt vet static vuln unit fuzz cross clean
 
 build: $(BIN)
 
@@ -48,6 +51,12 @@ unit:
 
 pytools:
 	scripts/pytools.sh
+
+opensearch:
+	@scripts/opensearch.sh start
+
+opensearch-stop:
+	@scripts/opensearch.sh stop
 
 quick:
 	go test ./...
