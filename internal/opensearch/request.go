@@ -1,0 +1,216 @@
+package opensearch
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+)
+
+// errTimeout is wrapped by the cause of what took too long.
+var errTimeout = errors.New("no whole answer")
+
+// maxSlow is after how many time-outs in a row a node is set aside.
+const maxSlow = 3
+
+// maxAnswer is the longest answer that is read, in bytes.
+const maxAnswer = 64 << 20
+
+// request is what is asked of any node. All our requests may be repeated: they
+// read, or write what is named by its id.
+type request struct {
+	method string
+	path   string // begins with "/", its parts escaped
+	query  url.Values
+	body   []byte // JSON, or NDJSON where lines is set
+	lines  bool
+}
+
+func (r *request) op() string { return r.method + " " + r.path }
+
+// call makes a request, of another node where one cannot be reached, and decodes
+// the answer into out (nil: it is left alone). Errors: *UnavailableError,
+// *StatusError, *NodeError (no whole answer, or one that cannot be read), ctx's,
+// or Sign's.
+func (c *Client) call(ctx context.Context, r request, out any) error {
+	var last error
+	for range c.nodes {
+		n, err := c.pick(last)
+		if err != nil {
+			return err
+		}
+		body, err := c.send(ctx, n, &r)
+		c.learn(ctx, n, err)
+		var lost *NodeError
+		switch {
+		case err == nil && out != nil:
+			if err := json.Unmarshal(body, out); err != nil {
+				return &NodeError{r.op(), n.base.Host, fmt.Errorf("the answer cannot be read: %w", err)}
+			}
+			return nil
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case !errors.As(err, &lost):
+			return c.told(err)
+		}
+		last = err
+	}
+	return c.told(last)
+}
+
+// pick returns a node that may be asked, the next in turn.
+func (c *Client) pick(last error) (*node, error) {
+	now := c.opt.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	least := c.cluster.open(now)
+	if least == 0 {
+		for i := range c.nodes {
+			n := c.nodes[(c.turn+i)%len(c.nodes)]
+			d := n.breaker.open(now)
+			if d == 0 {
+				c.turn = (c.turn + i + 1) % len(c.nodes)
+				n.breaker.try()
+				c.cluster.try()
+				return n, nil
+			}
+			if i == 0 || d < least {
+				least = d
+			}
+		}
+	}
+	if last == nil {
+		last = errors.New("it did not answer a moment ago")
+	}
+	return nil, &UnavailableError{RetryAfter: least, Err: last}
+}
+
+// learn notes what a request says of its node and of the cluster.
+func (c *Client) learn(ctx context.Context, n *node, err error) {
+	now := c.opt.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var status *StatusError
+	switch {
+	case err == nil:
+		n.breaker.good()
+		c.cluster.good()
+		n.slow = 0
+	case errors.As(err, &status):
+		n.breaker.good()
+		n.slow = 0
+		if clusterDown(status) {
+			c.cluster.failed(now, status.RetryAfter)
+		} else {
+			c.cluster.ended()
+		}
+	case ctx.Err() == nil && errors.As(err, new(*NodeError)):
+		c.cluster.ended()
+		if n.slow++; errors.Is(err, errTimeout) && n.slow < maxSlow {
+			n.breaker.ended() // one request that was too much is no sick node
+		} else {
+			n.breaker.failed(now, 0)
+		}
+	default:
+		n.breaker.ended()
+		c.cluster.ended()
+	}
+}
+
+// told turns an error into UnavailableError where the cluster cannot.
+func (c *Client) told(err error) error {
+	now := c.opt.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	least := c.cluster.open(now)
+	if least == 0 {
+		for i, n := range c.nodes {
+			if d := n.breaker.open(now); i == 0 || d < least {
+				least = d
+			}
+		}
+	}
+	if least == 0 {
+		return err
+	}
+	return &UnavailableError{RetryAfter: least, Err: err}
+}
+
+// send makes the request of one node and returns the whole answer of a success.
+func (c *Client) send(ctx context.Context, n *node, r *request) ([]byte, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.opt.Timeout, fmt.Errorf("%w within %s", errTimeout, c.opt.Timeout))
+	defer cancel()
+	req, err := c.prepare(ctx, n, r)
+	if err != nil {
+		return nil, err
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return nil, lost(ctx, r, n, err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, c.maxAnswer+1))
+	if err != nil {
+		return nil, lost(ctx, r, n, fmt.Errorf("the answer broke off after %d bytes: %w", len(body), err))
+	}
+	if int64(len(body)) > c.maxAnswer {
+		return nil, fmt.Errorf("%s at %s: the answer has more than %d bytes: ask for less at once", r.op(), n.base.Host, c.maxAnswer)
+	}
+	if res.StatusCode < 200 || res.StatusCode > 299 {
+		return nil, c.statusError(r.op(), n.base.Host, res, body)
+	}
+	return body, nil
+}
+
+// lost is the error of a request without a whole answer, without its URL.
+func lost(ctx context.Context, r *request, n *node, err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	if errors.Is(err, context.DeadlineExceeded) && context.Cause(ctx) != nil {
+		err = context.Cause(ctx)
+	}
+	return &NodeError{Op: r.op(), Node: n.base.Host, Err: err}
+}
+
+// prepare makes the HTTP request, with whatever says who asks.
+func (c *Client) prepare(ctx context.Context, n *node, r *request) (*http.Request, error) {
+	u := n.base
+	path, err := url.PathUnescape(r.path)
+	if err != nil {
+		return nil, fmt.Errorf("path %.200q: %w", r.path, err)
+	}
+	u.RawPath = u.EscapedPath() + r.path
+	u.Path += path
+	u.RawQuery = r.query.Encode()
+	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), bytes.NewReader(r.body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("User-Agent", "elasticintel")
+	switch {
+	case r.lines:
+		req.Header.Set("Content-Type", "application/x-ndjson")
+	case r.body != nil:
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.opt.User != "" {
+		req.SetBasicAuth(c.opt.User, c.opt.Password)
+	}
+	if c.opt.Sign != nil {
+		sum := sha256.Sum256(r.body)
+		if err := c.opt.Sign(req, hex.EncodeToString(sum[:])); err != nil {
+			return nil, fmt.Errorf("sign the request: %w", err)
+		}
+	}
+	return req, nil
+}
