@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,7 +48,12 @@ func BenchmarkRealIngest(b *testing.B) {
 		b.Fatal(err)
 	}
 	call := func(method, path string, body []byte, out any) {
-		if err := c.call(b.Context(), request{method: method, path: path, body: body}, out); err != nil && method != http.MethodDelete {
+		path, args, _ := strings.Cut(path, "?")
+		query, err := url.ParseQuery(args)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := c.call(b.Context(), request{method: method, path: path, query: query, body: body}, out); err != nil && method != http.MethodDelete {
 			b.Fatal(err)
 		}
 	}

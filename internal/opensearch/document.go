@@ -85,11 +85,11 @@ type timeRange struct {
 
 // DocumentID is the id of the document of what a feed says of an indicator.
 func DocumentID(i intel.Indicator, feed string) string {
-	return digest(24, i.Kind.String(), i.Value, feed)
+	return digest(16, i.Kind.String(), i.Value, feed)
 }
 
 // RoutingOf decides the shard: all that is said of one indicator lies in one.
-func RoutingOf(i intel.Indicator) string { return digest(9, i.Kind.String(), i.Value) }
+func RoutingOf(i intel.Indicator) string { return digest(6, i.Kind.String(), i.Value) }
 
 // digest is a hash of texts, none of which has a NUL in it, n bytes of it in base64.
 func digest(n int, parts ...string) string {
@@ -225,7 +225,9 @@ func wholes(d query.Doc) map[string][]string {
 		if f == query.FieldValue {
 			forms = nil
 			for s := range d.Values(f) {
-				forms = append(forms, strings.TrimSpace(string(query.Fold(nil, s))))
+				if s = strings.TrimSpace(string(query.Fold(nil, s))); s != d.Listing.Canonical {
+					forms = append(forms, s)
+				}
 			}
 			slices.Sort(forms)
 			forms = slices.Compact(forms)

@@ -19,16 +19,15 @@ type place struct {
 	more  string // a second one of those
 }
 
-// places is the table of fields. Read-only. Fields of the context are not in it:
-// see contextKey.
+// places is the table of fields. Read-only. FieldAny (anyWords) and the fields of
+// the context (contextKey) are not in it.
 var places = map[query.Field]place{
-	query.FieldAny:           {words: "ei.any"},
-	query.FieldValue:         {words: "ei.words.value", whole: "ei.whole.value", exact: "threat.indicator.name"},
+	query.FieldValue:         {words: "ei.words.value", whole: "ei.whole.value", exact: "threat.indicator.name"}, // whole has what differs from exact
 	query.FieldKind:          {exact: "ei.kind"},
 	query.FieldDomain:        {whole: "ei.whole.domain", exact: "ei.host"},
 	query.FieldNet:           {exact: "threat.indicator.ip", more: "ei.range"},
 	query.FieldPort:          {exact: "threat.indicator.port"},
-	query.FieldFeed:          {whole: "ei.whole.feed", exact: "ei.feed"},
+	query.FieldFeed:          {whole: "ei.feed", exact: "ei.feed"},
 	query.FieldProvider:      {words: "ei.words.provider", whole: "ei.whole.provider"},
 	query.FieldTag:           {words: "ei.words.tag", whole: "ei.whole.tag"},
 	query.FieldMalware:       {words: "ei.words.malware", whole: "ei.whole.malware"},
@@ -47,6 +46,11 @@ var places = map[query.Field]place{
 	query.FieldOrg:           {words: "ei.words.org", whole: "ei.whole.org"},
 	query.FieldRegistered:    {exact: "ei.registered"},
 }
+
+// anyWords are the fields that together hold all texts of a listing (FieldAny).
+// One field for all would hold every token a second time. Read-only.
+var anyWords = []string{"ei.words.value", "ei.words.tag", "ei.words.malware", "ei.words.threat_type", "ei.words.description", "ei.words.reference",
+	"ei.words.provider", "ei.words.more"}
 
 // The fields of a document in which all fields of a context are, each value
 // behind the key of its name: however many names feeds make up, the mapping has

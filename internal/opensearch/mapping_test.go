@@ -92,15 +92,15 @@ var questions = []struct {
 	name, body string
 	want       []string
 }{
-	{"word anywhere", `{"term":{"ei.any":"phishing"}}`, []string{bad}},
-	{"folded", `{"term":{"ei.any":"überfällig"}}`, []string{bad}},
-	{"phrase", `{"match_phrase":{"ei.any":"gate php"}}`, []string{bad}},
+	{"word anywhere", `{"multi_match":{"query":"phishing","fields":["ei.words.*"]}}`, []string{bad}},
+	{"folded", `{"multi_match":{"query":"überfällig","fields":["ei.words.*"]}}`, []string{bad}},
+	{"phrase", `{"multi_match":{"query":"gate php","type":"phrase","fields":["ei.words.*"]}}`, []string{bad}},
 	{"no phrase from one text to the next", `{"match_phrase":{"ei.words.tag":"phishing brand"}}`, []string{}},
 	{"word in a field", `{"term":{"ei.words.malware":"emotet"}}`, []string{bad}},
 	{"whole", `{"term":{"ei.whole.malware":"win emotet"}}`, []string{bad}},
 	{"not whole", `{"term":{"ei.whole.malware":"emotet"}}`, []string{}},
-	{"part of a word", `{"wildcard":{"ei.any":"*mote*"}}`, []string{bad}},
-	{"feed's name is found", `{"match_phrase":{"ei.any":"recent urls"}}`, all()},
+	{"part of a word", `{"wildcard":{"ei.words.malware":"*mote*"}}`, []string{bad}},
+	{"feed's name is found", `{"multi_match":{"query":"recent urls","type":"phrase","fields":["ei.words.*"]}}`, all()},
 	{"below a domain", `{"prefix":{"ei.host":"example.b."}}`, []string{"a.b.example"}},
 	{"host", `{"term":{"ei.host":"example.mail."}}`, []string{"x@mail.example"}},
 	{"inside a network", `{"term":{"threat.indicator.ip":"203.0.113.0/24"}}`, []string{"203.0.113.7", "http://203.0.113.9/x"}},

@@ -173,18 +173,18 @@ func TestRealSecurity(t *testing.T) {
 	}
 	s := opensearchtest.Start(t, opensearchtest.Options{Security: true})
 	admin := realClient(t, s)
-	do(t, admin, "PUT", "/ei-a", strictIndex)
+	do(t, admin, "PUT", "/elasticintel-listings-a", strictIndex)
 	do(t, admin, "PUT", "/other", strictIndex)
 	const password = "correct-horse-battery-9"
 	do(t, admin, "PUT", "/_plugins/_security/api/roles/writer",
-		`{"cluster_permissions":["cluster_monitor","indices:data/write/bulk"],"index_permissions":[{"index_patterns":["ei-*"],"allowed_actions":["write"]}]}`)
+		`{"cluster_permissions":["cluster_monitor","indices:data/write/bulk"],"index_permissions":[{"index_patterns":["elasticintel-listings*"],"allowed_actions":["write"]}]}`)
 	do(t, admin, "PUT", "/_plugins/_security/api/internalusers/writer", `{"password":"`+password+`","opendistro_security_roles":["writer"]}`)
 	s.User, s.Password = "writer", password
 	writer := realClient(t, s)
 	if _, err := writer.Check(t.Context()); err != nil {
 		t.Error(err)
 	}
-	b := writer.NewBulk(t.Context(), BulkOptions{Index: "ei-a"})
+	b := writer.NewBulk(t.Context(), BulkOptions{Index: "elasticintel-listings-a"})
 	_ = b.Add(doc(1))
 	if st, err := b.Close(); err != nil || st.Written != 1 {
 		t.Errorf("%+v, %v", st, err)
