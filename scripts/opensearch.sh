@@ -76,9 +76,8 @@ fetch() {
   tmp=$(mktemp -d "$cache/fetch.XXXXXX")
   JAVA_HOME=$java_home mvn -q -B -f "$tools/pom.xml" org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
     -Dg="$2" -Da="$3" -Dv="$4" -Dt="$5" -DexcludeTransitive=$alone -DoutputDirectory="$tmp" >"$cache/mvn.log" 2>&1 || {
-    grep -m 3 ERROR "$cache/mvn.log" >&2 || true
     rm -rf "$tmp"
-    fail "$2:$3:$4 could not be downloaded from Maven Central (bin/opensearch/mvn.log says more)"
+    lacks "$2:$3:$4 could not be downloaded from Maven Central (bin/opensearch/mvn.log says why)"
   }
   if ! verified "$sums" "$tmp"; then
     rm -rf "$tmp"
@@ -91,6 +90,7 @@ fetch() {
 fetch_all() {
   need sha256sum coreutils
   need curl curl
+  need setsid util-linux
   find_java
   mkdir -p "$cache"
   if command -v flock >/dev/null 2>&1; then exec 9>"$cache/lock" && flock 9; fi # one at a time
