@@ -21,6 +21,25 @@ type Presence struct {
 	Ends time.Time // when its time to live passes, where it is gone and still listed
 }
 
+// PresenceOf is the presence of a listing, as it stands now, of a feed whose last
+// good run was at lastGood.
+func PresenceOf(l *intel.Listing, lastGood time.Time) Presence {
+	if len(l.Intervals) == 0 {
+		return Presence{}
+	}
+	last := l.Intervals[len(l.Intervals)-1]
+	if last.To == nil && !l.LastSeen.Before(lastGood) {
+		return Presence{}
+	}
+	p := Presence{Gone: l.LastSeen}
+	if last.To == nil && l.Info != nil {
+		if ttl := l.Info.TTLOf(l.Kind); ttl > 0 {
+			p.Ends = l.LastSeen.Add(time.Duration(ttl))
+		}
+	}
+	return p
+}
+
 // document is what is indexed of a listing (template.json).
 type document struct {
 	Timestamp time.Time       `json:"@timestamp"`
@@ -152,12 +171,13 @@ func ranges(in []intel.Interval, ends time.Time) []timeRange {
 	out := make([]timeRange, 0, len(in))
 	for _, v := range in {
 		r := timeRange{From: v.From.UTC()}
+		end := ends
 		if v.To != nil {
-			ends = *v.To
+			end = *v.To
 		}
-		if v.To != nil || !ends.IsZero() {
-			to := ends.UTC()
-			r.To = &to
+		if !end.IsZero() {
+			end = end.UTC()
+			r.To = &end
 		}
 		if r.To == nil || r.To.UnixMilli() > r.From.UnixMilli() {
 			out = append(out, r)
