@@ -17,7 +17,7 @@ func TestRealMapping(t *testing.T) {
 	for _, version := range []string{opensearchtest.V2, opensearchtest.V3} {
 		t.Run(version, func(t *testing.T) {
 			c := realClient(t, opensearchtest.Shared(t, version))
-			name := indexed(t, c, listings())
+			name := indexed(t, c, listings(), func(*intel.Listing) Presence { return Presence{} })
 			for _, q := range questions {
 				t.Run(q.name, func(t *testing.T) {
 					if got := found(t, c, name, q.body); !slices.Equal(got, q.want) {
@@ -30,7 +30,7 @@ func TestRealMapping(t *testing.T) {
 }
 
 // indexed makes an index of the template and writes the listings into it.
-func indexed(t *testing.T, c *Client, ls []intel.Listing) string {
+func indexed(t *testing.T, c *Client, ls []intel.Listing, presence func(*intel.Listing) Presence) string {
 	t.Helper()
 	template, err := Template(Shape{})
 	if err != nil {
@@ -42,7 +42,7 @@ func indexed(t *testing.T, c *Client, ls []intel.Listing) string {
 	do(t, c, "PUT", "/"+name, "")
 	b := c.NewBulk(t.Context(), BulkOptions{Index: name})
 	for i := range ls {
-		op, err := ListingOp(&ls[i], Presence{})
+		op, err := ListingOp(&ls[i], presence(&ls[i]))
 		if err != nil {
 			t.Fatal(err)
 		}
