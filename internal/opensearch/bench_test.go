@@ -1,6 +1,7 @@
 package opensearch
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -61,15 +62,16 @@ func BenchmarkRealIngest(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	call("PUT", "/_index_template/"+TemplateName, template, nil)
-	name, ls := IndexName(999998), manyListings(n)
+	const name = "bench-" + TemplateName
+	call("PUT", "/_index_template/"+name, bytes.Replace(template, []byte(Alias+"-*"), []byte(name+"-*"), 1), nil)
+	ls := manyListings(n)
 	b.ResetTimer()
 	for range b.N {
 		b.StopTimer()
-		call("DELETE", "/"+name, nil, nil)
-		call("PUT", "/"+name, nil, nil)
+		call("DELETE", "/"+name+"-1", nil, nil)
+		call("PUT", "/"+name+"-1", []byte(`{"aliases":{"`+name+`":{}}}`), nil)
 		b.StartTimer()
-		w := c.NewBulk(b.Context(), BulkOptions{Index: name})
+		w := c.NewBulk(b.Context(), BulkOptions{Alias: name})
 		for i := range ls {
 			op, err := ListingOp(&ls[i], Presence{})
 			if err == nil {
@@ -102,7 +104,7 @@ func BenchmarkRealIngest(b *testing.B) {
 	call("POST", "/"+name+"/_refresh", nil, nil)
 	call("GET", "/"+name+"/_stats/store,docs", nil, &stats)
 	b.ReportMetric(stats.All.Primaries.Store.Size/stats.All.Primaries.Docs.Count, "disk-B/listing")
-	call("DELETE", "/"+name, nil, nil)
+	call("DELETE", "/"+name+"-1", nil, nil)
 }
 
 // BenchmarkListingOp is the client's own share of that.

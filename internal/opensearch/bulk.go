@@ -23,7 +23,7 @@ type Op struct {
 
 // BulkOptions say how to write.
 type BulkOptions struct {
-	Index  string // or an alias that writes to one index
+	Alias  string // of the index; a name that is no alias is refused, so that writing never makes an index anew
 	Docs   int    // most documents in a request; 0 = 2,000
 	Bytes  int    // most bytes in a request, but for a larger document; 0 = 5 MB
 	Lanes  int    // requests at a time; 0 = 2

@@ -196,7 +196,7 @@ func TestBulkSizes(t *testing.T) {
 	}
 	f = newFake(t) // a document larger than a request goes alone
 	c := testClient(t, newClock(), Options{}, f.URL)
-	b := c.NewBulk(t.Context(), BulkOptions{Index: "ei", Bytes: 100, Lanes: 1})
+	b := c.NewBulk(t.Context(), BulkOptions{Alias: "ei", Bytes: 100, Lanes: 1})
 	for i := range 3 {
 		op := doc(i)
 		op.Source = fmt.Appendf(nil, `{"v":%q}`, strings.Repeat("x", 500))
@@ -213,7 +213,7 @@ func TestBulkSizes(t *testing.T) {
 func TestBulkOrder(t *testing.T) {
 	busy := item{Status: 429, Error: &cause{Type: "rejected"}}
 	f := newFake(t, items(every(2, busy)), items(every(3, busy)), cut(reset), items(every(2, busy)))
-	b := testClient(t, newClock(), Options{}, f.URL).NewBulk(t.Context(), BulkOptions{Index: "ei", Docs: 7})
+	b := testClient(t, newClock(), Options{}, f.URL).NewBulk(t.Context(), BulkOptions{Alias: "ei", Docs: 7})
 	for round := range 5 {
 		for i := range 20 {
 			op := Op{ID: fmt.Sprint("d", i), Source: fmt.Appendf(nil, `{"n":%d}`, round)}
@@ -243,7 +243,7 @@ func TestBulkDeletes(t *testing.T) {
 	f := newFake(t)
 	c := testClient(t, newClock(), Options{}, f.URL)
 	for range 2 {
-		b := c.NewBulk(t.Context(), BulkOptions{Index: "ei"})
+		b := c.NewBulk(t.Context(), BulkOptions{Alias: "ei"})
 		_ = b.Add(Op{ID: "a"})
 		_ = b.Add(doc(1))
 		_ = b.Add(Op{ID: "b"})
@@ -256,7 +256,7 @@ func TestBulkDeletes(t *testing.T) {
 // TestBulkLines: no document cuts the request anew.
 func TestBulkLines(t *testing.T) {
 	f := newFake(t)
-	b := testClient(t, newClock(), Options{}, f.URL).NewBulk(t.Context(), BulkOptions{Index: "ei", Lanes: 1})
+	b := testClient(t, newClock(), Options{}, f.URL).NewBulk(t.Context(), BulkOptions{Alias: "ei", Lanes: 1})
 	_ = b.Add(doc(1))
 	_ = b.Add(Op{ID: "pretty", Source: []byte("{\n \"a\": 1\n}\n")})
 	_ = b.Add(Op{ID: "evil", Source: []byte("{}\n{\"delete\":{\"_id\":\"d0001\"}}"), Name: "evil"})
@@ -271,7 +271,7 @@ func TestBulkLines(t *testing.T) {
 func TestBulkCancelled(t *testing.T) {
 	f := newFake(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	b := testClient(t, newClock(), Options{}, f.URL).NewBulk(ctx, BulkOptions{Index: "ei", Docs: 10, Lanes: 1})
+	b := testClient(t, newClock(), Options{}, f.URL).NewBulk(ctx, BulkOptions{Alias: "ei", Docs: 10, Lanes: 1})
 	cancel()
 	for i := range 30 {
 		_ = b.Add(doc(i))

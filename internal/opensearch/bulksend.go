@@ -41,10 +41,11 @@ func (l *lane) try(ops []Op) (again []Op, pause time.Duration, err error) {
 	l.b.count(func(s *BulkStats) { s.Requests++ })
 	err = l.b.c.call(l.b.ctx, request{
 		method: http.MethodPost,
-		path:   "/" + url.PathEscape(l.b.opt.Index) + "/_bulk",
+		path:   "/" + url.PathEscape(l.b.opt.Alias) + "/_bulk",
 		query: url.Values{
-			"filter_path": {"errors,items.*._id,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by,items.*._shards"},
-			"timeout":     {"20s"},
+			"filter_path":   {"errors,items.*._id,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by,items.*._shards"},
+			"timeout":       {"20s"},
+			"require_alias": {"true"},
 		},
 		body:  appendBody(nil, ops),
 		lines: true,
@@ -75,7 +76,7 @@ func (l *lane) split(ops []Op, why *StatusError) ([]Op, time.Duration, error) {
 // what has to be sent again.
 func (l *lane) sort(ops []Op, reply *bulkReply) (again []Op, pause time.Duration, err error) {
 	if err := reply.fits(ops); err != nil {
-		return ops, 0, &NodeError{"POST /" + l.b.opt.Index + "/_bulk", "the cluster", err}
+		return ops, 0, &NodeError{"POST /" + l.b.opt.Alias + "/_bulk", "the cluster", err}
 	}
 	first, done := "", BulkStats{}
 	defer func() { l.b.count(func(s *BulkStats) { s.Written += done.Written; s.Deleted += done.Deleted }) }()
@@ -92,7 +93,7 @@ func (l *lane) sort(ops []Op, reply *bulkReply) (again []Op, pause time.Duration
 		case never:
 			l.b.reject(&Rejected{Op: *op, Status: item.Status, Type: item.Error.Type, Reason: item.Error.text()})
 		case halt:
-			return append(again, ops[i:]...), 0, &StatusError{Op: "POST /" + l.b.opt.Index + "/_bulk", Node: "the cluster",
+			return append(again, ops[i:]...), 0, &StatusError{Op: "POST /" + l.b.opt.Alias + "/_bulk", Node: "the cluster",
 				Status: item.Status, Type: item.Error.Type, Reason: why}
 		case later:
 			if first == "" {

@@ -230,7 +230,7 @@ func testClient(t *testing.T, c *clock, o Options, urls ...string) *Client {
 // write writes n documents and returns what became of it.
 func write(t *testing.T, c *Client, o BulkOptions, n int) (BulkStats, error) {
 	t.Helper()
-	o.Index = "ei"
+	o.Alias = "ei"
 	b := c.NewBulk(t.Context(), o)
 	for i := range n {
 		if b.Add(doc(i)) != nil {

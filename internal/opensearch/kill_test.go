@@ -23,7 +23,7 @@ func TestRealKill(t *testing.T) {
 	const each = 10_000
 	killed := []int{manager(t, c), 0}
 	killed[1] = killed[0]%3 + 1
-	b := c.NewBulk(t.Context(), BulkOptions{Index: name, Docs: 500})
+	b := c.NewBulk(t.Context(), BulkOptions{Alias: name, Docs: 500})
 	for i := range 3 * each {
 		if i%each == each/2 && i/each < 2 {
 			s.Kill(t, killed[i/each])

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
@@ -36,11 +37,11 @@ func indexed(t *testing.T, c *Client, ls []intel.Listing, presence func(*intel.L
 	if err != nil {
 		t.Fatal(err)
 	}
-	do(t, c, "PUT", "/_index_template/"+TemplateName, string(template))
-	name := IndexName(999999)
-	_ = c.call(t.Context(), request{method: http.MethodDelete, path: "/" + name}, nil) // of a run before
-	do(t, c, "PUT", "/"+name, "")
-	b := c.NewBulk(t.Context(), BulkOptions{Index: name})
+	const name = "test-" + TemplateName // with OPENSEARCH_URL somebody may have listings in there
+	do(t, c, "PUT", "/_index_template/"+name, strings.Replace(string(template), Alias+"-*", name+"-*", 1))
+	_ = c.call(t.Context(), request{method: http.MethodDelete, path: "/" + name + "-1"}, nil) // of a run before
+	do(t, c, "PUT", "/"+name+"-1", `{"aliases":{"`+name+`":{}}}`)
+	b := c.NewBulk(t.Context(), BulkOptions{Alias: name})
 	for i := range ls {
 		op, err := ListingOp(&ls[i], presence(&ls[i]))
 		if err != nil {

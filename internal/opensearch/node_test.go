@@ -37,12 +37,13 @@ func do(t *testing.T, c *Client, method, path, body string) map[string]any {
 	return out
 }
 
-// index makes an index of the test's own.
+// index makes an index of the test's own and returns its alias; the index has -1 behind that.
 func index(t *testing.T, c *Client, body string) string {
 	t.Helper()
 	name := "test-" + strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
-	_ = c.call(t.Context(), request{method: http.MethodDelete, path: "/" + name}, nil) // of a run before
-	do(t, c, "PUT", "/"+name, body)
+	_ = c.call(t.Context(), request{method: http.MethodDelete, path: "/" + name + "-1"}, nil) // of a run before
+	do(t, c, "PUT", "/"+name+"-1", body)
+	do(t, c, "PUT", "/"+name+"-1/_alias/"+name, "")
 	return name
 }
 
@@ -65,7 +66,7 @@ func TestRealBulk(t *testing.T) {
 	}
 	name := index(t, c, strictIndex)
 	for range 2 { // the same again changes nothing
-		b := c.NewBulk(t.Context(), BulkOptions{Index: name, Docs: 300})
+		b := c.NewBulk(t.Context(), BulkOptions{Alias: name, Docs: 300})
 		for i := range 1000 {
 			_ = b.Add(doc(i))
 		}
@@ -86,7 +87,7 @@ func TestRealBulk(t *testing.T) {
 func TestRealMappingError(t *testing.T) {
 	c := realClient(t, opensearchtest.Shared(t, opensearchtest.V2))
 	name := index(t, c, strictIndex)
-	b := c.NewBulk(t.Context(), BulkOptions{Index: name})
+	b := c.NewBulk(t.Context(), BulkOptions{Alias: name})
 	for i := range 100 {
 		_ = b.Add(doc(i))
 	}
@@ -119,21 +120,14 @@ func TestRealMappingError(t *testing.T) {
 // no document is blamed.
 func TestRealIndexTakesNothing(t *testing.T) {
 	c := realClient(t, opensearchtest.Shared(t, opensearchtest.V2))
-	name := index(t, c, strictIndex)
 	for what, s := range map[string]struct{ method, path, body, want string }{
 		"closed":    {"POST", "/_close", "", "index_closed_exception"},
 		"read-only": {"PUT", "/_settings", `{"index.blocks.write":true}`, "cluster_block_exception"},
 		"deleted":   {"DELETE", "", "", "index_not_found_exception"},
 	} {
-		if what != "deleted" {
-			name = index(t, c, strictIndex)
-		}
-		do(t, c, s.method, "/"+name+s.path, s.body)
-		if what == "deleted" {
-			do(t, c, "PUT", "/_cluster/settings", `{"transient":{"action.auto_create_index":"false"}}`)
-			defer do(t, c, "PUT", "/_cluster/settings", `{"transient":{"action.auto_create_index":null}}`)
-		}
-		b := c.NewBulk(t.Context(), BulkOptions{Index: name, Docs: 40, Lanes: 1})
+		name := index(t, c, strictIndex)
+		do(t, c, s.method, "/"+name+"-1"+s.path, s.body)
+		b := c.NewBulk(t.Context(), BulkOptions{Alias: name, Docs: 40, Lanes: 1})
 		for i := range 100 {
 			_ = b.Add(doc(i))
 		}
@@ -155,7 +149,7 @@ func TestRealCopies(t *testing.T) {
 	c.opt.Wait = newClock().wait
 	name := index(t, c, strings.Replace(strictIndex, `"number_of_replicas":0`, `"number_of_replicas":1`, 1))
 	for copies, want := range map[int]int{1: 10, 2: 0} {
-		b := c.NewBulk(t.Context(), BulkOptions{Index: name, Copies: copies, Tries: 2})
+		b := c.NewBulk(t.Context(), BulkOptions{Alias: name, Copies: copies, Tries: 2})
 		for i := range 10 {
 			_ = b.Add(doc(i))
 		}
@@ -173,8 +167,10 @@ func TestRealSecurity(t *testing.T) {
 	}
 	s := opensearchtest.Start(t, opensearchtest.Options{Security: true})
 	admin := realClient(t, s)
-	do(t, admin, "PUT", "/elasticintel-listings-a", strictIndex)
-	do(t, admin, "PUT", "/other", strictIndex)
+	for _, name := range []string{"elasticintel-listings", "other"} {
+		do(t, admin, "PUT", "/"+name+"-1", strictIndex)
+		do(t, admin, "PUT", "/"+name+"-1/_alias/"+name, "")
+	}
 	const password = "correct-horse-battery-9"
 	do(t, admin, "PUT", "/_plugins/_security/api/roles/writer",
 		`{"cluster_permissions":["cluster_monitor","indices:data/write/bulk"],"index_permissions":[{"index_patterns":["elasticintel-listings*"],"allowed_actions":["write"]}]}`)
@@ -184,12 +180,12 @@ func TestRealSecurity(t *testing.T) {
 	if _, err := writer.Check(t.Context()); err != nil {
 		t.Error(err)
 	}
-	b := writer.NewBulk(t.Context(), BulkOptions{Index: "elasticintel-listings-a"})
+	b := writer.NewBulk(t.Context(), BulkOptions{Alias: "elasticintel-listings"})
 	_ = b.Add(doc(1))
 	if st, err := b.Close(); err != nil || st.Written != 1 {
 		t.Errorf("%+v, %v", st, err)
 	}
-	b = writer.NewBulk(t.Context(), BulkOptions{Index: "other"})
+	b = writer.NewBulk(t.Context(), BulkOptions{Alias: "other"})
 	_ = b.Add(doc(1))
 	_ = b.Add(doc(2))
 	st, err := b.Close()
