@@ -31,6 +31,9 @@ func (b *breaker) open(now time.Time) time.Duration {
 	return 0
 }
 
+// busy says whether somebody finds out just now whether it is over.
+func (b *breaker) busy(now time.Time) bool { return b.trying && !b.until.After(now) }
+
 // try notes that a request goes.
 func (b *breaker) try() { b.trying = b.failures > 0 }
 

@@ -302,7 +302,7 @@ func (l *lane) send(ops []Op) (open []Op, err error) {
 		case err == nil:
 			l.grow()
 			continue
-		case errors.As(err, new(*splitError)):
+		case errors.As(err, new(*splitError)) || l.waited(err):
 			continue
 		case !mayRetry(err):
 			return ops, err
@@ -319,6 +319,20 @@ func (l *lane) send(ops []Op) (open []Op, err error) {
 		}
 	}
 	return nil, nil
+}
+
+// waited waits until somebody else has found out whether the cluster is there again;
+// false where nobody was about to. Nothing was sent, so it is no try.
+func (l *lane) waited(err error) bool {
+	var down *UnavailableError
+	if !errors.As(err, &down) || down.probe == nil {
+		return false
+	}
+	select {
+	case <-down.probe:
+	case <-l.b.ctx.Done(): // send looks at it
+	}
+	return true
 }
 
 // cut returns how many of the ops go into the next request.

@@ -38,9 +38,10 @@ func TestBulkFaults(t *testing.T) {
 		"502 of a balancer":  {[]fault{body502}, BulkOptions{Lanes: 1}, 0, 0, true},
 		"truncated":          {[]fault{cut(nil), cut(nil)}, BulkOptions{Lanes: 1}, 0, 0, true},
 		"reset after apply":  {[]fault{cut(reset)}, BulkOptions{Lanes: 1}, 0, 0, true},
-		"slow":               {[]fault{hang}, BulkOptions{Lanes: 1}, 100 * time.Millisecond, 0, true},
+		"slow":               {[]fault{hang}, BulkOptions{Lanes: 1}, 500 * time.Millisecond, 0, true},
 		"no items":           {[]fault{body(`{"errors":false,"items":[]}`)}, BulkOptions{Lanes: 1}, 0, 0, true},
 		"empty object":       {[]fault{body(`{}`), body(``), body(`<html>ok</html>`)}, BulkOptions{Lanes: 1}, 0, 0, true},
+		"results of others":  {[]fault{others}, BulkOptions{Lanes: 1}, 0, 0, true},
 		"two lanes":          {[]fault{status(429, "x"), cut(reset), items(every(2, item{Status: 429, Error: busy}))}, BulkOptions{Docs: 10}, 0, 0, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -62,6 +63,18 @@ func TestBulkFaults(t *testing.T) {
 func body502(_ *fake, w http.ResponseWriter, _ *http.Request, _ []sent) bool {
 	w.WriteHeader(502)
 	fmt.Fprint(w, "<html>Bad Gateway</html>")
+	return true
+}
+
+// others writes nothing and says of as many other documents that they are there.
+func others(f *fake, w http.ResponseWriter, _ *http.Request, ops []sent) bool {
+	kept := f.docs
+	f.docs = map[string]string{}
+	for i := range ops {
+		ops[i].id = fmt.Sprint("other", i)
+	}
+	_, _ = w.Write(f.apply(ops))
+	f.docs = kept
 	return true
 }
 
@@ -235,6 +248,32 @@ func TestBulkOrder(t *testing.T) {
 		if source != `{"n":4}` {
 			t.Errorf("%s is %s", id, source)
 		}
+	}
+}
+
+// TestBulkLastOneCounts: of one document many versions are under way, in one
+// request and in many; the last one stays, also where an earlier one has to be sent again.
+func TestBulkLastOneCounts(t *testing.T) {
+	for name, o := range map[string]BulkOptions{"one request": {Lanes: 1}, "a request each": {Lanes: 4, Docs: 1}} {
+		t.Run(name, func(t *testing.T) {
+			first := true
+			f := newFake(t)
+			f.poison = func(o sent) *item {
+				if o.id == "a" && first {
+					first = false
+					return &item{Status: 429, Error: &cause{Type: "rejected"}}
+				}
+				return nil
+			}
+			o.Alias = "ei"
+			b := testClient(t, newClock(), Options{}, f.URL).NewBulk(t.Context(), o)
+			for i := range 200 {
+				_ = b.Add(Op{ID: "a", Source: fmt.Appendf(nil, `{"n":%d}`, i)})
+			}
+			if _, err := b.Close(); err != nil || f.docs["a"] != `{"n":199}` {
+				t.Errorf("%s, %v", f.docs["a"], err)
+			}
+		})
 	}
 }
 

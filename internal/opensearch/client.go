@@ -39,8 +39,9 @@ type Client struct {
 	maxAnswer int64
 	mu        sync.Mutex // guards what follows
 	nodes     []*node
-	turn      int     // the node whose turn it is
-	cluster   breaker // answers that say that the cluster as a whole cannot
+	turn      int           // the node whose turn it is
+	cluster   breaker       // answers that say that the cluster as a whole cannot
+	learnt    chan struct{} // is closed, and made anew, when a request has ended
 }
 
 // node is one address of the cluster.
@@ -62,7 +63,7 @@ func New(o Options) (*Client, error) {
 	if o.Sign != nil && o.User != "" {
 		return nil, errors.New("opensearch: a user and signing at once: one of them is meant")
 	}
-	c := &Client{opt: o, maxAnswer: maxAnswer}
+	c := &Client{opt: o, maxAnswer: maxAnswer, learnt: make(chan struct{})}
 	for _, u := range o.URLs {
 		n, err := newNode(u, o.User != "")
 		if err != nil {

@@ -184,6 +184,9 @@ func TestBreaker(t *testing.T) {
 				if asked.Load() != int64(round+1) {
 					t.Fatalf("asked %d times in round %d", asked.Load(), round)
 				}
+				if want := breakFirst << round; last != want {
+					t.Errorf("open for %s in round %d, want %s", last, round, want)
+				}
 				_ = clock.wait(t.Context(), last)
 			}
 			well.Store(true)

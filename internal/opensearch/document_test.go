@@ -188,6 +188,9 @@ func TestDocument(t *testing.T) {
 	if d.Threat.Indicator.LastSeen != nil || d.EI.Intervals[0].To != nil {
 		t.Error("what is present has an end")
 	}
+	if was := listings()[1]; len(newDocument(&was, Presence{}).EI.Intervals) != 1 {
+		t.Error("an empty interval is kept, which OpenSearch refuses")
+	}
 	ends := t0.AddDate(0, 0, 7)
 	if d = newDocument(&l, Presence{Gone: t0, Ends: ends}); !d.EI.Intervals[0].To.Equal(ends) || !d.Threat.Indicator.LastSeen.Equal(t0) {
 		t.Errorf("%+v", d.EI.Intervals)

@@ -16,6 +16,8 @@ import (
 type UnavailableError struct {
 	RetryAfter time.Duration // when a retry may help
 	Err        error         // the last failure
+
+	probe <-chan struct{} // is closed when somebody who finds out has; nil where nobody does
 }
 
 // Error implements error.

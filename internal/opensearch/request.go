@@ -71,10 +71,11 @@ func (c *Client) pick(last error) (*node, error) {
 	now := c.opt.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	least := c.cluster.open(now)
+	least, busy := c.cluster.open(now), c.cluster.busy(now)
 	if least == 0 {
 		for i := range c.nodes {
 			n := c.nodes[(c.turn+i)%len(c.nodes)]
+			busy = busy || n.breaker.busy(now)
 			d := n.breaker.open(now)
 			if d == 0 {
 				c.turn = (c.turn + i + 1) % len(c.nodes)
@@ -90,7 +91,11 @@ func (c *Client) pick(last error) (*node, error) {
 	if last == nil {
 		last = errors.New("it did not answer a moment ago")
 	}
-	return nil, &UnavailableError{RetryAfter: least, Err: last}
+	down := &UnavailableError{RetryAfter: least, Err: last}
+	if busy {
+		down.probe = c.learnt
+	}
+	return nil, down
 }
 
 // learn notes what a request says of its node and of the cluster.
@@ -98,6 +103,8 @@ func (c *Client) learn(ctx context.Context, n *node, err error) {
 	now := c.opt.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	close(c.learnt)
+	c.learnt = make(chan struct{})
 	var status *StatusError
 	switch {
 	case err == nil:
