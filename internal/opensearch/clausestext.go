@@ -114,19 +114,17 @@ func (c *compiler) named(key string) part {
 	return atLeast(term(contextName, key))
 }
 
-// sideBySide matches tokens side by side. A phrase whose last token is the beginning
-// of one cannot be said without a limit on how many tokens begin so.
+// sideBySide matches tokens side by side, the last of them whole or begun.
 func sideBySide(path, key string, tokens []string, begins bool) part {
 	keyed := make([]string, len(tokens))
 	for i, t := range tokens {
 		keyed[i] = key + t
 	}
-	last := len(keyed) - 1
-	switch {
+	switch last := len(keyed) - 1; {
 	case begins && last == 0:
 		return exactly(prefixed(path, keyed[0]))
 	case begins:
-		return atLeast(allOf(side(path, keyed[:last]), prefixed(path, keyed[last])))
+		return exactly(phraseBegun(path, strings.Join(keyed, " ")))
 	}
 	return exactly(side(path, keyed))
 }

@@ -1,6 +1,7 @@
 package opensearch
 
 import (
+	"math"
 	"net/netip"
 	"time"
 
@@ -32,6 +33,12 @@ func wildcard(path, pattern string) clause {
 // phrase takes tokens with a blank between; the analyser cuts them there and does nothing else.
 func phrase(path, tokens string) clause {
 	return clause{"match_phrase": clause{path: clause{"query": tokens}}}
+}
+
+// phraseBegun is a phrase whose last token is the beginning of one: of any, since
+// with fewer expansions some would be left out.
+func phraseBegun(path, tokens string) clause {
+	return clause{"match_phrase_prefix": clause{path: clause{"query": tokens, "max_expansions": math.MaxInt32}}}
 }
 
 func exists(path string) clause { return clause{"exists": clause{"field": path}} }
@@ -78,19 +85,7 @@ func at(path string, ms int64) clause {
 
 // ranges of addresses that contain a network, or lie within it.
 func network(path string, p netip.Prefix, relation string) clause {
-	first, last := ends(p)
-	return clause{"range": clause{path: clause{"gte": first.String(), "lte": last.String(), "relation": relation}}}
-}
-
-// ends are the first and last address of a network.
-func ends(p netip.Prefix) (first, last netip.Addr) {
-	p = p.Masked()
-	b := p.Addr().AsSlice()
-	for i := p.Bits(); i < len(b)*8; i++ {
-		b[i/8] |= 0x80 >> (i % 8)
-	}
-	last, _ = netip.AddrFromSlice(b)
-	return p.Addr(), last
+	return clause{"range": clause{path: clause{"gte": p.Masked().Addr().String(), "lte": lastAddr(p).String(), "relation": relation}}}
 }
 
 // insideOf matches listed networks, and what has an address, inside of p; more

@@ -109,6 +109,10 @@ func (e *Engine) indexName(n int) string {
 	return strings.Replace(IndexName(n), Alias, e.alias, 1)
 }
 
+// writeAlias is by which an index is written: one that somebody deleted is not
+// made anew by that, and one that is being filled is not the one that is asked.
+func writeAlias(index string) string { return index + "-write" }
+
 // create makes the first index from the nth on that is not there. It shows what
 // is written when it is told to, and not in the midst of a Sync.
 func (e *Engine) create(ctx context.Context, n int) (string, error) {
@@ -119,10 +123,13 @@ func (e *Engine) create(ctx context.Context, n int) (string, error) {
 	if err := e.client.call(ctx, request{method: http.MethodPut, path: "/_index_template/" + TemplateName, body: t}, nil); err != nil {
 		return "", fmt.Errorf("write the index template: %w", err)
 	}
-	body := []byte(`{"settings":{"index":{"refresh_interval":"-1"}}}`)
 	for ; ; n++ {
 		name := e.indexName(n)
-		err := e.client.call(ctx, request{method: http.MethodPut, path: "/" + url.PathEscape(name), body: body}, nil)
+		body, err := json.Marshal(clause{"settings": clause{"index": clause{"refresh_interval": "-1"}}, "aliases": clause{writeAlias(name): clause{}}})
+		if err != nil {
+			return "", err
+		}
+		err = e.client.call(ctx, request{method: http.MethodPut, path: "/" + url.PathEscape(name), body: body}, nil)
 		var status *StatusError
 		if errors.As(err, &status) && status.Type == "resource_already_exists_exception" {
 			continue

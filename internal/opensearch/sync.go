@@ -95,7 +95,7 @@ func (e *Engine) Reindex(ctx context.Context, src Source) (SyncStats, error) {
 // send writes what differs between the facts and the source. p shows the index
 // as it was; nil where it is empty.
 func (e *Engine) send(ctx context.Context, index string, before *facts, src Source, p *pit) (st SyncStats, err error) {
-	b := e.client.NewBulk(ctx, BulkOptions{Index: index, Copies: e.opt.Copies})
+	b := e.client.NewBulk(ctx, BulkOptions{Alias: writeAlias(index), Copies: e.opt.Copies})
 	next := &facts{Feeds: map[string]*feedFact{}, Filled: true, Long: maps.Clone(before.Long)}
 	if damage := src.Err(); damage != nil {
 		next.Damage = damage.Error()
@@ -170,7 +170,7 @@ func millisOf(t time.Time) int64 {
 // publish writes the facts behind the listings that they belong to, and shows both.
 func (e *Engine) publish(ctx context.Context, index string, f *facts) error {
 	f.Seq = rand.Text()
-	b := e.client.NewBulk(ctx, BulkOptions{Index: index, Copies: e.opt.Copies})
+	b := e.client.NewBulk(ctx, BulkOptions{Alias: writeAlias(index), Copies: e.opt.Copies})
 	for id, v := range map[string]any{factsID: f, stateID: state{f.Seq}} {
 		source, err := json.Marshal(map[string]any{"listing": v})
 		if err != nil {
