@@ -49,11 +49,10 @@ func (c *compiler) node(n query.Node) part {
 	case query.All:
 		return exactly(matchAll())
 	case query.Listed:
-		if open := c.open(); n.Listed {
-			return exactly(open)
-		} else {
-			return exactly(noneOf(open))
+		if n.Listed {
+			return exactly(c.open())
 		}
+		return exactly(noneOf(c.open()))
 	case query.Kinds:
 		return exactly(terms(pathKind, kindNames(n.Set)))
 	case query.Exact:

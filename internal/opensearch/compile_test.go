@@ -105,7 +105,8 @@ func TestRealQueries(t *testing.T) {
 
 func ask(t *testing.T, c *Client, index string, m *compiler, n query.Node, q string, ls []intel.Listing) {
 	t.Helper()
-	raw, err := json.Marshal(m.compile(n).c)
+	p := m.compile(n)
+	raw, err := json.Marshal(p.c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,6 +117,9 @@ func ask(t *testing.T, c *Client, index string, m *compiler, n query.Node, q str
 		}
 	}
 	got := found(t, c, index, string(raw))
+	if !p.exact { // the engine looks at each
+		got = slices.DeleteFunc(got, func(s string) bool { return !slices.Contains(want, s) })
+	}
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
