@@ -52,7 +52,7 @@ func (r *searching) agg(c *compiler, f query.Field) (clause, bool) {
 	case query.FieldPort, query.FieldASN, query.FieldConfidence:
 		return termsAgg(places[f].exact, maxBuckets), true
 	case query.FieldListed:
-		return clause{"filters": clause{"filters": clause{"true": c.open(), "false": noneOf(c.open())}}}, true
+		return clause{"filters": clause{"filters": clause{"true": c.open(), "false": allOf(aListing(), noneOf(c.open()))}}}, true
 	case query.FieldLastSeen:
 		return clause{"filter": matchAll(), "aggs": clause{"gone": daysAgg(pathGone), presentName: presentAgg()}}, !c.asOf
 	case query.FieldFirstSeen, query.FieldFeedFirstSeen, query.FieldFeedLastSeen, query.FieldRegistered:

@@ -44,7 +44,10 @@ type searching struct {
 }
 
 func (r *searching) run(ctx context.Context) error {
-	var err error
+	done, err := r.quick(ctx)
+	if done || err != nil {
+		return err
+	}
 	if r.pit, err = r.e.client.open(ctx, r.e.alias); err != nil {
 		return err
 	}
@@ -52,10 +55,8 @@ func (r *searching) run(ctx context.Context) error {
 	if r.facts, err = r.e.read(ctx, r.pit); err != nil {
 		return err
 	}
-	c := compiler{facts: r.facts, asOf: r.asOf, when: r.when.UnixMilli()}
-	p := c.compile(r.s.Query)
+	p, aggs, countable := r.compiled()
 	sort := sortOf(r.s.Sort)
-	aggs, countable := r.aggs(&c)
 	switch {
 	case p.exact && countable && (sort != nil || r.s.Limit < 0):
 		return r.native(ctx, p.c, sort, aggs)
@@ -65,6 +66,54 @@ func (r *searching) run(ctx context.Context) error {
 		return r.sift(ctx, p.c)
 	}
 	return r.collect(ctx, p.c)
+}
+
+// compiled is the query as the cluster has it, and what counts the facets.
+func (r *searching) compiled() (p part, aggs map[string]clause, countable bool) {
+	c := compiler{facts: r.facts, asOf: r.asOf, when: r.when.UnixMilli()}
+	aggs, countable = r.aggs(&c)
+	return c.compile(r.s.Query), aggs, countable
+}
+
+// quick answers what fits into one page by one request: with the listings comes
+// the state of the index, which stands in front since it has nothing to be sorted
+// by. It is not done where that is another state than the one known here.
+func (r *searching) quick(ctx context.Context) (done bool, err error) {
+	by := r.s.Sort
+	if r.s.Limit < 0 {
+		by = query.Sort{By: query.ByValue}
+	}
+	sort := sortOf(by)
+	if r.facts = r.e.facts.Load(); r.facts == nil || sort == nil || r.s.After != nil || r.s.Limit == 0 || r.s.Limit >= pageSize {
+		return false, nil
+	}
+	p, aggs, countable := r.compiled()
+	if !p.exact || !countable {
+		return false, nil
+	}
+	for _, c := range sort {
+		for path, order := range c {
+			c[path] = clause{"order": order, "missing": "_first"}
+		}
+	}
+	q := &question{Query: anyOf(p.c, ids(stateID)), Size: max(r.s.Limit, -1) + 2, Sort: sort, Count: true, Aggs: aggs, Source: answerPaths}
+	got, err := r.e.client.ask(ctx, r.e.alias, q)
+	if err != nil {
+		return false, err
+	}
+	hits := got.Hits.Hits
+	if len(hits) == 0 || hits[0].ID != stateID {
+		return false, ErrUnsynced
+	}
+	if f, err := r.e.known(hits[0]); f != r.facts || err != nil {
+		return false, err
+	}
+	r.page.Total = got.Hits.Total.Value - 1
+	if err := r.count(got); err != nil || r.s.Limit < 0 {
+		return true, err
+	}
+	_, err = r.give(ctx, hits[1:])
+	return true, err
 }
 
 // sortOf returns an order as the cluster has it, nil where it cannot: when
