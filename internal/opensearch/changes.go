@@ -195,7 +195,8 @@ func (t *teller) event(l *intel.Listing) (e intel.Event, ok bool) {
 	told, known := t.since.Feeds[l.Feed]
 	passed := t.since.At != nil && at.MS == t.since.At.MS && at.compare(*t.since.At) <= 0
 	if self {
-		return e, !known || at.MS > t.since.Swept && !passed
+		// Where the clock was set back a run may have let it end before what was swept.
+		return e, !known || l.Changed.UnixMilli() > told.Told || at.MS > t.since.Swept && !passed
 	}
 	return e, !known || at.MS > told.Told && !(passed && at.Feed == t.since.At.Feed && told.Met >= at.MS)
 }
@@ -207,7 +208,7 @@ func (t *teller) next() *mark {
 	var last eventPlace
 	if t.more {
 		last = placeOf(&t.events[len(t.events)-1])
-		m.Swept, m.At = max(t.since.Swept, min(t.now, last.MS-1)), &last
+		m.Swept, m.At = min(t.now, last.MS-1), &last
 	}
 	for id, f := range t.r.facts.Feeds {
 		if f.Info.Snapshot != "" {

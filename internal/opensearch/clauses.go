@@ -148,11 +148,17 @@ func (c *compiler) exists(f query.Field) part {
 	case query.FieldDomain:
 		return exactly(exists(pathHost))
 	}
+	if c.facts.Blank[string(f)] { // what is there and yet has no form
+		return atLeast(matchAll())
+	}
 	var any []clause
 	for _, path := range []string{p.words, p.whole, p.exact} {
 		if path != "" {
 			any = append(any, exists(path))
 		}
+	}
+	if any == nil {
+		return atLeast(matchAll())
 	}
 	return exactly(anyOf(any...))
 }
@@ -180,7 +186,11 @@ func (c *compiler) number(n query.Number) part {
 	if !math.IsInf(n.Max, 0) {
 		to = n.Max
 	}
-	return exactly(between(places[n.Field].exact, low, from, high, to))
+	path := places[n.Field].exact
+	if path == "" {
+		return atLeast(matchAll())
+	}
+	return exactly(between(path, low, from, high, to))
 }
 
 // date matches an instant in the range. The index has milliseconds: where a bound
@@ -208,7 +218,11 @@ func (c *compiler) date(n query.Date) part {
 	if name, ok := n.Field.Context(); ok {
 		return part{contextDates(contextKey(name), from, to), aligned}
 	}
-	return part{millis(places[n.Field].exact, from, to), aligned}
+	path := places[n.Field].exact
+	if path == "" {
+		return atLeast(matchAll())
+	}
+	return part{millis(path, from, to), aligned}
 }
 
 // contextDates is millis for the dates of the context field with this key.

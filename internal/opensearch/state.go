@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
@@ -34,6 +35,7 @@ type facts struct {
 	Rejected int             `json:"rejected,omitempty"` // documents that the index would not take, since it was made
 	Reject   string          `json:"reject,omitempty"`   // the first of them, and why
 	Long     map[string]bool `json:"long,omitempty"`     // paths of whole values of which some were ever too long for the index
+	Blank    map[string]bool `json:"blank,omitempty"`    // fields of which some texts were ever blank, which have no form to be found by
 }
 
 // err says what of the data is not in the index.
@@ -122,26 +124,42 @@ func (e *Engine) load(ctx context.Context, p *pit) (*facts, error) {
 	return f, nil
 }
 
-// noteLong notes in which paths the document has values that are too long.
-func (f *facts) noteLong(d *document) {
-	note := func(path string, values []string) {
-		for _, v := range values {
-			if len(v) > maxFlat && !f.Long[path] {
-				if f.Long == nil {
-					f.Long = map[string]bool{}
-				}
-				f.Long[path] = true
-			}
-		}
-	}
+// note notes what of the listing the fields of its document cannot say.
+func (f *facts) note(l *intel.Listing, d *document) {
 	for name, values := range d.EI.Whole {
 		if path := wholePrefix + name; path != places[query.FieldValue].whole { // which has no limit
-			note(path, values)
+			f.noteLong(path, values)
 		}
 	}
 	if d.EI.Context != nil {
-		note(contextWhole, d.EI.Context.Whole)
+		f.noteLong(contextWhole, d.EI.Context.Whole)
 	}
+	for field, p := range places {
+		if p.words == "" && p.whole == "" || f.Blank[string(field)] {
+			continue
+		}
+		for s := range (query.Doc{Listing: l}).Values(field) {
+			if c := s[0]; (c < 'a' || c > 'z') && strings.TrimSpace(string(query.Fold(nil, s))) == "" {
+				f.Blank = noted(f.Blank, string(field))
+			}
+		}
+	}
+}
+
+func (f *facts) noteLong(path string, values []string) {
+	for _, v := range values {
+		if len(v) > maxFlat {
+			f.Long = noted(f.Long, path)
+		}
+	}
+}
+
+func noted(m map[string]bool, key string) map[string]bool {
+	if m == nil {
+		m = map[string]bool{}
+	}
+	m[key] = true
+	return m
 }
 
 const wholePrefix = "ei.whole."

@@ -96,7 +96,7 @@ func (e *Engine) Reindex(ctx context.Context, src Source) (SyncStats, error) {
 // as it was; nil where it is empty.
 func (e *Engine) send(ctx context.Context, index string, before *facts, src Source, p *pit) (st SyncStats, err error) {
 	b := e.client.NewBulk(ctx, BulkOptions{Alias: writeAlias(index), Copies: e.opt.Copies})
-	next := &facts{Feeds: map[string]*feedFact{}, Filled: true, Long: maps.Clone(before.Long)}
+	next := &facts{Feeds: map[string]*feedFact{}, Filled: true, Long: maps.Clone(before.Long), Blank: maps.Clone(before.Blank)}
 	if damage := src.Err(); damage != nil {
 		next.Damage = damage.Error()
 	}
@@ -236,7 +236,7 @@ func (s *sending) since(ctx context.Context, told *int64) error {
 			return errEnough
 		}
 		d := newDocument(l, PresenceOf(l, time.UnixMilli(s.feed.LastGood)))
-		s.facts.noteLong(d)
+		s.facts.note(l, d)
 		op, err := d.op(l)
 		if err != nil {
 			return err
