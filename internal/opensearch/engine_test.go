@@ -124,9 +124,12 @@ func TestEngine(t *testing.T) {
 // TestEngineRandom holds it against the naive engine.
 func TestEngineRandom(t *testing.T) {
 	a := &aliases{c: opensearchtest.Shared(t, opensearchtest.V2), t: t}
-	c := enginetest.Config{First: 7, Seeds: 1, Ops: 300}
+	c := enginetest.Config{First: 7, Seeds: 1, Ops: 1500}
 	if os.Getenv("EI_SOAK") != "" {
 		c = enginetest.Config{First: 200, Seeds: 10}
+	}
+	if testing.Short() {
+		c.Ops = 300
 	}
 	enginetest.RunRandom(t, a.open, c)
 }
@@ -233,6 +236,23 @@ func TestMembers(t *testing.T) {
 		if want < 0 && (!errors.As(err, &refused) || refused.Code != "too_many") || want >= 0 && (err != nil || len(found) != want) {
 			t.Errorf("%s: %d found, %v", network, len(found), err)
 		}
+	}
+}
+
+// TestFacetOfWhatNobodyHas: the cluster has to be asked for the values behind a
+// name in a way that none of its versions trips over where there are none.
+func TestFacetOfWhatNobodyHas(t *testing.T) {
+	a := &aliases{c: opensearchtest.Shared(t, opensearchtest.V2), t: t}
+	e, err := a.engine(func() time.Time { return began })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Load(t.Context(), intel.FeedInfo{ID: "a", Presence: intel.Snapshot}, began, numbered(20, "x")); err != nil {
+		t.Fatal(err)
+	}
+	_, p := all(t, e, query.Search{Query: query.All{}, Limit: -1, Facets: []query.Field{query.Context("zzz"), query.Context("a"), query.Context("note")}})
+	if len(p.Facets) != 3 || len(p.Facets[0].Values)+len(p.Facets[1].Values) != 0 || len(p.Facets[2].Values) != 1 || p.Facets[2].Values[0].Count != 20 {
+		t.Errorf("%+v", p.Facets)
 	}
 }
 
