@@ -117,9 +117,12 @@ func digest(n int, parts ...string) string {
 }
 
 // ListingOp is what writes a listing, whose Changed must be set.
-func ListingOp(l *intel.Listing, p Presence) (Op, error) {
+func ListingOp(l *intel.Listing, p Presence) (Op, error) { return newDocument(l, p).op(l) }
+
+// op is what writes the document, which is that of l.
+func (d *document) op(l *intel.Listing) (Op, error) {
 	i := intel.Indicator{Kind: l.Kind, Value: l.Canonical}
-	source, err := json.Marshal(newDocument(l, p))
+	source, err := json.Marshal(d)
 	if err != nil {
 		return Op{}, fmt.Errorf("document of %s %.200q of feed %s: %w", l.Kind, l.Canonical, l.Feed, err)
 	}

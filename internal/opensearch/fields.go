@@ -82,8 +82,10 @@ func sortableNumber(f float64) string {
 }
 
 // sortableTime does so for instants, to the millisecond.
-func sortableTime(t time.Time) string {
-	return hex.EncodeToString(binary.BigEndian.AppendUint64(nil, uint64(t.UnixMilli())^1<<63))
+func sortableTime(t time.Time) string { return sortableMillis(t.UnixMilli()) }
+
+func sortableMillis(ms int64) string {
+	return hex.EncodeToString(binary.BigEndian.AppendUint64(nil, uint64(ms)^1<<63))
 }
 
 // reversedHost writes a host name from its end, each label with a dot behind it:

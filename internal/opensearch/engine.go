@@ -1,0 +1,175 @@
+package opensearch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/elasticintel/elasticintel/internal/intel"
+)
+
+// EngineOptions say how listings are kept and asked for.
+type EngineOptions struct {
+	Alias      string           // what is read and written; "" = Alias. Indices of other names need a template of theirs
+	Shape      Shape            // of indices that are made
+	Copies     int              // how many copies must have what was written; 0 = 1
+	MaxMembers int              // most listings inside a network in one answer; 0 = 100,000
+	Now        func() time.Time // required
+}
+
+// Engine finds listings in a cluster (lookup.Engine) that Sync fills. It is safe
+// for concurrent use.
+//
+// What one answer sees is what one Sync left, as long as the index has one
+// shard: each shard of several shows a Sync for itself, a moment apart. A Sync
+// that was ended by force may be seen in part until the next.
+type Engine struct {
+	client *Client
+	alias  string
+	opt    EngineOptions
+	facts  atomic.Pointer[facts] // read last
+	counts atomic.Pointer[counted]
+	sync   sync.Mutex // one Sync or Reindex at a time
+}
+
+// counted are the Stats of one state.
+type counted struct {
+	seq   string
+	stats intel.Stats
+}
+
+// NewEngine returns the engine of a cluster. Nothing is sent yet.
+func NewEngine(c *Client, o EngineOptions) *Engine {
+	if o.Alias == "" {
+		o.Alias = Alias
+	}
+	if o.MaxMembers <= 0 {
+		o.MaxMembers = 100_000
+	}
+	return &Engine{client: c, alias: o.Alias, opt: o}
+}
+
+// Err implements lookup.Engine: what the source of the last Sync could not read,
+// as far as that is known here, or that there never was one.
+func (e *Engine) Err() error {
+	if f := e.facts.Load(); f != nil {
+		return f.err()
+	}
+	return nil
+}
+
+// prepare returns the index that has the alias; where none has, it makes an empty
+// one. An index of another version of the mapping is not written to.
+func (e *Engine) prepare(ctx context.Context) (index string, err error) {
+	index, err = e.current(ctx)
+	if err != nil {
+		return "", err
+	}
+	if index != "" {
+		if of, _, _ := strings.Cut(e.indexName(0), "-000000"); !strings.HasPrefix(index, of+"-") {
+			return "", fmt.Errorf("opensearch: the index %s is of another version than %s: `elasticintel reindex` makes it anew", index, of)
+		}
+		return index, nil
+	}
+	if index, err = e.create(ctx, 1); err != nil {
+		return "", err
+	}
+	return index, e.point(ctx, index, "")
+}
+
+// current returns the index that has the alias, "" where none does.
+func (e *Engine) current(ctx context.Context) (string, error) {
+	var got map[string]json.RawMessage
+	err := e.client.call(ctx, request{method: http.MethodGet, path: "/_alias/" + url.PathEscape(e.alias)}, &got)
+	var status *StatusError
+	if errors.As(err, &status) && status.Status == http.StatusNotFound {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("ask for the index: %w", err)
+	}
+	if len(got) > 1 {
+		return "", fmt.Errorf("opensearch: %d indices have the alias %s, expected one: remove it from the others", len(got), e.alias)
+	}
+	for name := range got {
+		return name, nil
+	}
+	return "", nil
+}
+
+// indexName is the nth index of this engine.
+func (e *Engine) indexName(n int) string {
+	return strings.Replace(IndexName(n), Alias, e.alias, 1)
+}
+
+// writeAlias is by which an index is written: one that somebody deleted is not
+// made anew by that, and one that is being filled is not the one that is asked.
+func writeAlias(index string) string { return index + "-write" }
+
+// create makes the first index from the nth on that is not there. It shows what
+// is written when it is told to, and not in the midst of a Sync.
+func (e *Engine) create(ctx context.Context, n int) (string, error) {
+	t, err := Template(e.opt.Shape)
+	if err != nil {
+		return "", err
+	}
+	if err := e.client.call(ctx, request{method: http.MethodPut, path: "/_index_template/" + TemplateName, body: t}, nil); err != nil {
+		return "", fmt.Errorf("write the index template: %w", err)
+	}
+	for ; ; n++ {
+		name := e.indexName(n)
+		body, err := json.Marshal(clause{"settings": clause{"index": clause{"refresh_interval": "-1"}}, "aliases": clause{writeAlias(name): clause{}}})
+		if err != nil {
+			return "", err
+		}
+		err = e.client.call(ctx, request{method: http.MethodPut, path: "/" + url.PathEscape(name), body: body}, nil)
+		var status *StatusError
+		if errors.As(err, &status) && status.Type == "resource_already_exists_exception" {
+			continue
+		}
+		if err != nil {
+			return "", fmt.Errorf("create the index %s: %w", name, err)
+		}
+		return name, e.publish(ctx, name, &facts{Feeds: map[string]*feedFact{}})
+	}
+}
+
+// point lets the alias point to the index, and removes the one before.
+func (e *Engine) point(ctx context.Context, index, before string) error {
+	actions := []clause{{"add": clause{"index": index, "alias": e.alias, "is_write_index": true}}}
+	if before != "" {
+		actions = append(actions, clause{"remove_index": clause{"index": before}})
+	}
+	body, err := json.Marshal(clause{"actions": actions})
+	if err != nil {
+		return err
+	}
+	if err := e.client.call(ctx, request{method: http.MethodPost, path: "/_aliases", body: body}, nil); err != nil {
+		return fmt.Errorf("let %s point to %s: %w", e.alias, index, err)
+	}
+	return nil
+}
+
+// refresh shows what was written.
+func (e *Engine) refresh(ctx context.Context, index string) error {
+	var got struct {
+		Shards struct {
+			Failed int `json:"failed"`
+		} `json:"_shards"`
+	}
+	err := e.client.call(ctx, request{method: http.MethodPost, path: "/" + url.PathEscape(index) + "/_refresh"}, &got)
+	if err == nil && got.Shards.Failed > 0 {
+		err = fmt.Errorf("%d shards failed", got.Shards.Failed)
+	}
+	if err != nil {
+		return fmt.Errorf("refresh %s: %w", index, err)
+	}
+	return nil
+}

@@ -1,0 +1,299 @@
+package opensearch_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/elasticintel/elasticintel/internal/corpus"
+	"github.com/elasticintel/elasticintel/internal/intel"
+	"github.com/elasticintel/elasticintel/internal/opensearch"
+	"github.com/elasticintel/elasticintel/internal/query"
+	"github.com/elasticintel/elasticintel/internal/testing/crashtest"
+	"github.com/elasticintel/elasticintel/internal/testing/enginetest"
+	"github.com/elasticintel/elasticintel/internal/testing/opensearchtest"
+)
+
+// engine is the cluster, filled as in production: runs go to a corpus, and from
+// there to the index.
+type engine struct {
+	*opensearch.Engine
+	corpus *corpus.Corpus
+	last   opensearch.SyncStats
+}
+
+// view is one state of a corpus.
+type view struct {
+	*corpus.View
+	c *corpus.Corpus
+}
+
+// Feeds implements opensearch.Source.
+func (v view) Feeds() (out []opensearch.Feed) {
+	for _, h := range v.View.Feeds() {
+		out = append(out, opensearch.Feed{Info: h.Info, LastGood: h.LastGood, Purged: h.Purged, Lost: h.Lost})
+	}
+	return out
+}
+
+// Err implements opensearch.Source.
+func (v view) Err() error { return v.c.Err() }
+
+// Load implements enginetest.Loader.
+func (e *engine) Load(ctx context.Context, info intel.FeedInfo, at time.Time, entries []intel.Entry) error {
+	prev, etag, err := e.corpus.Head(ctx, info.ID)
+	if err != nil {
+		return err
+	}
+	m, err := e.corpus.Merge(ctx, prev, entries, corpus.MergeOptions{Feed: info.ID, Info: info, Now: at})
+	if err != nil {
+		return err
+	}
+	if _, err := e.corpus.Commit(ctx, m.Next, etag); err != nil {
+		return err
+	}
+	return e.sync(ctx)
+}
+
+func (e *engine) sync(ctx context.Context) (err error) {
+	if _, err := e.corpus.Refresh(ctx); err != nil {
+		return err
+	}
+	e.last, err = e.Sync(ctx, view{e.corpus.View(), e.corpus})
+	return err
+}
+
+// Purge implements enginetest.Purger.
+func (e *engine) Purge(ctx context.Context, feed string, before time.Time) error {
+	if _, err := e.corpus.Purge(ctx, feed, before); err != nil {
+		return err
+	}
+	return e.sync(ctx)
+}
+
+// aliases numbers the indices of a test's process.
+type aliases struct {
+	made    atomic.Int64
+	c       *opensearchtest.Cluster
+	t       *testing.T
+	members int // EngineOptions.MaxMembers
+}
+
+// open is an enginetest.Opener.
+func (a *aliases) open(now func() time.Time) (enginetest.Loader, error) { return a.engine(now) }
+
+func (a *aliases) engine(now func() time.Time) (*engine, error) {
+	cl, err := opensearch.New(opensearch.Options{URLs: a.c.URLs, CA: a.c.CA, User: a.c.User, Password: a.c.Password, Now: time.Now})
+	if err != nil {
+		return nil, err
+	}
+	ctx := context.Background()
+	store := crashtest.NewMem()
+	if err := corpus.Init(ctx, store); err != nil {
+		return nil, err
+	}
+	c, err := corpus.Open(ctx, store, corpus.Options{Workers: 1, Now: now})
+	if err != nil {
+		return nil, err
+	}
+	alias := fmt.Sprintf("elasticintel-listings-test%d-%d", time.Now().UnixNano(), a.made.Add(1))
+	e := &engine{Engine: opensearch.NewEngine(cl, opensearch.EngineOptions{Alias: alias, MaxMembers: a.members, Now: now}), corpus: c}
+	a.t.Cleanup(func() {
+		req, _ := http.NewRequest(http.MethodDelete, a.c.URLs[0]+"/"+alias+"-*", nil)
+		if r, err := http.DefaultClient.Do(req); err == nil {
+			r.Body.Close()
+		}
+		cl.Close()
+	})
+	return e, e.sync(ctx)
+}
+
+// TestEngine holds the cluster against the suite of all engines.
+func TestEngine(t *testing.T) {
+	a := &aliases{c: opensearchtest.Shared(t, opensearchtest.V2), t: t}
+	enginetest.Run(t, a.open)
+}
+
+// TestEngineRandom holds it against the naive engine.
+func TestEngineRandom(t *testing.T) {
+	a := &aliases{c: opensearchtest.Shared(t, opensearchtest.V2), t: t}
+	c := enginetest.Config{First: 7, Seeds: 1, Ops: 1500}
+	if os.Getenv("EI_SOAK") != "" {
+		c = enginetest.Config{First: 200, Seeds: 10}
+	}
+	if testing.Short() {
+		c.Ops = 300
+	}
+	enginetest.RunRandom(t, a.open, c)
+}
+
+var began = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+
+// numbered lists n addresses.
+func numbered(n int, note string) (out []intel.Entry) {
+	for i := range n {
+		v := fmt.Sprintf("198.51.%d.%d", i/256, i%256)
+		e := intel.Entry{Indicator: intel.Indicator{Kind: intel.IPv4, Value: v}, Original: v}
+		e.Fields.Add("note", note)
+		out = append(out, e)
+	}
+	return out
+}
+
+// all returns what a search gives, as JSON, and the page.
+func all(t *testing.T, e *engine, s query.Search) (out []string, p query.Page) {
+	t.Helper()
+	p, err := e.Search(t.Context(), s, func(l *intel.Listing) error {
+		out = append(out, string(l.AppendJSON(nil)))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out, p
+}
+
+// TestSyncSendsChanges: a run that brings nothing new sends no document, and yet
+// its time is in the answers; else what changed is sent, and no more.
+func TestSyncSendsChanges(t *testing.T) {
+	a := &aliases{c: opensearchtest.Shared(t, opensearchtest.V2), t: t}
+	now := began
+	e, err := a.engine(func() time.Time { return now })
+	if err != nil {
+		t.Fatal(err)
+	}
+	info := intel.FeedInfo{ID: "a", Presence: intel.Snapshot}
+	load := func(info intel.FeedInfo, entries []intel.Entry, want int) {
+		t.Helper()
+		now = now.Add(time.Hour)
+		if err := e.Load(t.Context(), info, now, entries); err != nil {
+			t.Fatal(err)
+		}
+		if e.last.Written != want || e.last.Deleted+e.last.Rejected != 0 {
+			t.Errorf("%+v, want %d written", e.last, want)
+		}
+	}
+	entries := numbered(1200, "x")
+	load(info, entries, 1200)
+	load(intel.FeedInfo{ID: "b", Presence: intel.Snapshot}, numbered(30, "y"), 30)
+	load(info, entries, 0)
+	found, err := e.Find(t.Context(), intel.Ask(entries[7].Indicator), time.Time{}, nil)
+	if err != nil || len(found) != 2 || !found[0].LastSeen.Equal(now) && !found[1].LastSeen.Equal(now) {
+		t.Errorf("%+v, %v", found, err)
+	}
+	load(info, append(numbered(100, "z"), entries[100:]...), 100)
+	load(info, entries[100:], 100) // those that are gone
+	if err := e.sync(t.Context()); err != nil || e.last.Requests != 0 || e.last.Feeds != 0 {
+		t.Errorf("%+v, %v", e.last, err)
+	}
+	info.Malware = "Emotet" // in all of its documents
+	load(info, entries[100:], 1200)
+	before, p := all(t, e, query.Search{Query: query.All{}})
+	if p.Total != 1230 || len(before) != 1230 {
+		t.Errorf("%d of %d", len(before), p.Total)
+	}
+	if _, err := e.Reindex(t.Context(), view{e.corpus.View(), e.corpus}); err != nil {
+		t.Fatal(err)
+	}
+	if after, _ := all(t, e, query.Search{Query: query.All{}}); !slices.Equal(before, after) {
+		t.Error("a new index answers other than the one before")
+	}
+	load(info, entries[100:], 0)
+	now = now.Add(time.Hour)
+	if err := e.Purge(t.Context(), "a", now); err != nil || e.last.Deleted != 100 {
+		t.Errorf("%+v, %v", e.last, err)
+	}
+	if _, p := all(t, e, query.Search{Query: query.All{}, Limit: -1}); p.Total != 1130 {
+		t.Errorf("%d are left", p.Total)
+	}
+}
+
+// TestMembers: many are found page by page, and too many are an error that the
+// asker is told.
+func TestMembers(t *testing.T) {
+	a := &aliases{c: opensearchtest.Shared(t, opensearchtest.V2), t: t, members: 1100}
+	e, err := a.engine(func() time.Time { return began })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Load(t.Context(), intel.FeedInfo{ID: "a", Presence: intel.Snapshot}, began, numbered(1200, "x")); err != nil {
+		t.Fatal(err)
+	}
+	for network, want := range map[string]int{"198.51.0.0/22": 1024, "198.51.0.0/16": -1, "198.51.2.0/24": 256} {
+		i, err := intel.Detect(network)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found, err := e.Find(t.Context(), intel.Ask(i), time.Time{}, nil)
+		var refused *intel.ValueError
+		if want < 0 && (!errors.As(err, &refused) || refused.Code != "too_many") || want >= 0 && (err != nil || len(found) != want) {
+			t.Errorf("%s: %d found, %v", network, len(found), err)
+		}
+	}
+}
+
+// TestFacetOfWhatNobodyHas: the cluster has to be asked for the values behind a
+// name in a way that none of its versions trips over where there are none.
+func TestFacetOfWhatNobodyHas(t *testing.T) {
+	a := &aliases{c: opensearchtest.Shared(t, opensearchtest.V2), t: t}
+	e, err := a.engine(func() time.Time { return began })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Load(t.Context(), intel.FeedInfo{ID: "a", Presence: intel.Snapshot}, began, numbered(20, "x")); err != nil {
+		t.Fatal(err)
+	}
+	_, p := all(t, e, query.Search{Query: query.All{}, Limit: -1, Facets: []query.Field{query.Context("zzz"), query.Context("a"), query.Context("note")}})
+	if len(p.Facets) != 3 || len(p.Facets[0].Values)+len(p.Facets[1].Values) != 0 || len(p.Facets[2].Values) != 1 || p.Facets[2].Values[0].Count != 20 {
+		t.Errorf("%+v", p.Facets)
+	}
+}
+
+// TestBudget: where time is up the answer says so.
+func TestBudget(t *testing.T) {
+	a := &aliases{c: opensearchtest.Shared(t, opensearchtest.V2), t: t}
+	e, err := a.engine(func() time.Time { return began })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Load(t.Context(), intel.FeedInfo{ID: "a", Presence: intel.Snapshot}, began, numbered(20, "x")); err != nil {
+		t.Fatal(err)
+	}
+	_, p := all(t, e, query.Search{Query: query.All{}, Budget: 1, Facets: []query.Field{query.FieldFeed}})
+	if !p.Partial || p.Exact || len(p.Facets) != 1 || p.Facets[0].Exact {
+		t.Errorf("%+v", p)
+	}
+}
+
+// TestRefusedDocument: what the index does not take is an error once, remembered,
+// and in nobody's way.
+func TestRefusedDocument(t *testing.T) {
+	a := &aliases{c: opensearchtest.Shared(t, opensearchtest.V2), t: t}
+	e, err := a.engine(func() time.Time { return began })
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries := numbered(5, "x")
+	entries[2].Fields.Add(strings.Repeat("n", 40_000), "longer than a term of an index can be")
+	err = e.Load(t.Context(), intel.FeedInfo{ID: "a", Presence: intel.Snapshot}, began, entries)
+	var refused *opensearch.Rejected
+	if !errors.As(err, &refused) || !strings.Contains(refused.Op.Name, "198.51.0.2") {
+		t.Fatalf("%v", err)
+	}
+	if got, _ := all(t, e, query.Search{Query: query.All{}}); len(got) != 4 {
+		t.Errorf("%d listings", len(got))
+	}
+	if err := e.sync(t.Context()); err != nil {
+		t.Errorf("the next one: %v", err)
+	}
+	if err := e.Err(); err == nil || !strings.Contains(err.Error(), "198.51.0.2") {
+		t.Errorf("%v", err)
+	}
+}

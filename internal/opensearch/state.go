@@ -1,0 +1,165 @@
+package opensearch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/elasticintel/elasticintel/internal/intel"
+	"github.com/elasticintel/elasticintel/internal/query"
+)
+
+// Two documents of the index are no listings. One holds the facts: of each feed
+// what answers need and listings' documents do not have, since it changes with
+// every run, and how far the feed was sent. The other, small, names the version
+// of the facts, so that whoever has them reads no more than that. Both lie in the
+// shard with listings, and become visible together with them.
+const (
+	stateID = "state"
+	factsID = "facts"
+)
+
+// ErrUnsynced says that nothing was ever written to the index.
+var ErrUnsynced = errors.New("the index was never filled; `elasticintel reindex` does that")
+
+// facts are what the listings of the index are read with.
+type facts struct {
+	Seq    string               `json:"seq"` // another one with every Sync
+	Feeds  map[string]*feedFact `json:"feeds"`
+	Damage string               `json:"damage,omitempty"` // what the source could not read
+	Filled bool                 `json:"filled"`
+
+	Rejected int             `json:"rejected,omitempty"` // documents that the index would not take, since it was made
+	Reject   string          `json:"reject,omitempty"`   // the first of them, and why
+	Long     map[string]bool `json:"long,omitempty"`     // paths of whole values of which some were ever too long for the index
+	Blank    map[string]bool `json:"blank,omitempty"`    // fields of which some texts were ever blank, which have no form to be found by
+}
+
+// err says what of the data is not in the index.
+func (f *facts) err() error {
+	var errs []error
+	if !f.Filled {
+		errs = append(errs, ErrUnsynced)
+	}
+	if f.Damage != "" {
+		errs = append(errs, errors.New(f.Damage))
+	}
+	if f.Rejected > 0 {
+		errs = append(errs, fmt.Errorf("the index did not take %d documents; the first: %s", f.Rejected, f.Reject))
+	}
+	return errors.Join(errs...)
+}
+
+// feedFact is what is known of a feed.
+type feedFact struct {
+	Info     intel.FeedInfo `json:"info"`
+	LastGood int64          `json:"last_good"` // Unix milliseconds; what changed later was not sent
+	Purged   int64          `json:"purged,omitempty"`
+	Lost     int64          `json:"lost,omitempty"`
+}
+
+// ends is when something of this kind that was last there at gone ends by
+// itself; zero where it does not.
+func (f *feedFact) ends(kind intel.Kind, gone, from time.Time) time.Time {
+	ttl := time.Duration(f.Info.TTLOf(kind))
+	if gone.IsZero() || ttl <= 0 {
+		return time.Time{}
+	}
+	end := gone.Add(ttl).Truncate(time.Millisecond)
+	if end.Before(from) {
+		return from
+	}
+	return end
+}
+
+// state is what the document of that id holds.
+type state struct {
+	Seq string `json:"seq"`
+}
+
+// read returns the facts as of a point in time.
+func (e *Engine) read(ctx context.Context, p *pit) (*facts, error) {
+	r, err := e.client.ask(ctx, e.alias, &question{Query: ids(stateID), Size: 1, Source: answerPaths, PIT: p})
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range r.Hits.Hits {
+		if f, err := e.known(h); f != nil || err != nil {
+			return f, err
+		}
+		return e.load(ctx, p)
+	}
+	return nil, ErrUnsynced
+}
+
+// known returns the facts that a state document names, nil where they are not at hand.
+func (e *Engine) known(h hit) (*facts, error) {
+	var s state
+	if err := json.Unmarshal(h.Source.Listing, &s); err != nil || s.Seq == "" {
+		return nil, fmt.Errorf("the state in the index cannot be read: %w; `elasticintel reindex` makes it anew", err)
+	}
+	if f := e.facts.Load(); f != nil && f.Seq == s.Seq {
+		return f, nil
+	}
+	return nil, nil
+}
+
+// load reads the facts and keeps them.
+func (e *Engine) load(ctx context.Context, p *pit) (*facts, error) {
+	r, err := e.client.ask(ctx, e.alias, &question{Query: ids(factsID), Size: 1, Source: answerPaths, PIT: p})
+	if err != nil {
+		return nil, err
+	}
+	if len(r.Hits.Hits) == 0 {
+		return nil, ErrUnsynced
+	}
+	f := &facts{}
+	if err := json.Unmarshal(r.Hits.Hits[0].Source.Listing, f); err != nil {
+		return nil, fmt.Errorf("the facts in the index cannot be read: %w; `elasticintel reindex` makes them anew", err)
+	}
+	e.facts.Store(f)
+	return f, nil
+}
+
+// note notes what of the listing the fields of its document cannot say.
+func (f *facts) note(l *intel.Listing, d *document) {
+	for name, values := range d.EI.Whole {
+		if path := wholePrefix + name; path != places[query.FieldValue].whole { // which has no limit
+			f.noteLong(path, values)
+		}
+	}
+	if d.EI.Context != nil {
+		f.noteLong(contextWhole, d.EI.Context.Whole)
+	}
+	for field, p := range places {
+		if p.words == "" && p.whole == "" || f.Blank[string(field)] {
+			continue
+		}
+		for s := range (query.Doc{Listing: l}).Values(field) {
+			if c := s[0]; (c < 'a' || c > 'z') && strings.TrimSpace(string(query.Fold(nil, s))) == "" {
+				f.Blank = noted(f.Blank, string(field))
+			}
+		}
+	}
+}
+
+func (f *facts) noteLong(path string, values []string) {
+	for _, v := range values {
+		if len(v) > maxFlat {
+			f.Long = noted(f.Long, path)
+		}
+	}
+}
+
+func noted(m map[string]bool, key string) map[string]bool {
+	if m == nil {
+		m = map[string]bool{}
+	}
+	m[key] = true
+	return m
+}
+
+const wholePrefix = "ei.whole."

@@ -1,0 +1,289 @@
+package opensearch
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/elasticintel/elasticintel/internal/intel"
+	"github.com/elasticintel/elasticintel/internal/query"
+)
+
+// Source is one state of all that is to be indexed: what is durable, of which the
+// index is a copy that can be made anew.
+type Source interface {
+	// Feeds returns what is known of the feeds.
+	Feeds() []Feed
+	// Search is that of lookup.Engine, over this state and no other.
+	Search(ctx context.Context, s query.Search, emit func(*intel.Listing) error) (query.Page, error)
+	// Err says what part of its data cannot be read.
+	Err() error
+}
+
+// Feed is what is known of a feed, from its head.
+type Feed struct {
+	Info     intel.FeedInfo
+	LastGood time.Time // of its last good run; every change of a later run is later than it
+	Purged   time.Time // what had ended and changed before was forgotten; zero: nothing was
+	Lost     time.Time // the last run that lost listings to damage
+}
+
+// SyncStats says what a Sync did.
+type SyncStats struct {
+	BulkStats
+	Feeds int // whose listings were looked at
+}
+
+// Sync brings the index to the state of the source, and sends what has changed
+// since the last one: of a feed that had no run, nothing. What it sends is seen
+// when all of it was acknowledged; where that fails, so does Sync, and doing it
+// again is safe. Documents that the index refuses are its error, too, and remembered
+// (Err), but do not hold up the others. Only one process may sync an index at a time.
+//
+// The changes are not those of Changes: those leave out starter data, what was
+// purged, and when a run last changed what has ended by itself since.
+func (e *Engine) Sync(ctx context.Context, src Source) (SyncStats, error) {
+	e.sync.Lock()
+	defer e.sync.Unlock()
+	index, err := e.prepare(ctx)
+	if err != nil {
+		return SyncStats{}, err
+	}
+	p, err := e.client.open(ctx, index)
+	if err != nil {
+		return SyncStats{}, err
+	}
+	defer e.client.close(ctx, p)
+	before, err := e.read(ctx, p)
+	if err != nil {
+		return SyncStats{}, err
+	}
+	return e.send(ctx, index, before, src, p)
+}
+
+// Reindex fills a new index with all of the source, and puts it in the place of
+// the old one when it is whole.
+func (e *Engine) Reindex(ctx context.Context, src Source) (SyncStats, error) {
+	e.sync.Lock()
+	defer e.sync.Unlock()
+	before, err := e.current(ctx)
+	if err != nil {
+		return SyncStats{}, err
+	}
+	index, err := e.create(ctx, 1)
+	if err != nil {
+		return SyncStats{}, err
+	}
+	st, err := e.send(ctx, index, &facts{}, src, nil)
+	if err != nil { // nobody will ever ask it
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+		defer cancel()
+		_ = e.client.call(ctx, request{method: http.MethodDelete, path: "/" + url.PathEscape(index)}, nil) // what failed before matters more
+		return st, err
+	}
+	return st, e.point(ctx, index, before)
+}
+
+// send writes what differs between the facts and the source. p shows the index
+// as it was; nil where it is empty.
+func (e *Engine) send(ctx context.Context, index string, before *facts, src Source, p *pit) (st SyncStats, err error) {
+	b := e.client.NewBulk(ctx, BulkOptions{Alias: writeAlias(index), Copies: e.opt.Copies})
+	next := &facts{Feeds: map[string]*feedFact{}, Filled: true, Long: maps.Clone(before.Long), Blank: maps.Clone(before.Blank)}
+	if damage := src.Err(); damage != nil {
+		next.Damage = damage.Error()
+	}
+	for _, f := range src.Feeds() {
+		now := &feedFact{Info: f.Info, LastGood: f.LastGood.UnixMilli(), Purged: millisOf(f.Purged), Lost: millisOf(f.Lost)}
+		next.Feeds[f.Info.ID] = now
+		s := sending{e: e, src: src, bulk: b, feed: now, facts: next, pit: p}
+		looked, ferr := s.feedSince(ctx, before.Feeds[f.Info.ID])
+		if err = ferr; err != nil {
+			break
+		}
+		if looked {
+			st.Feeds++
+		}
+	}
+	for id := range before.Feeds {
+		if next.Feeds[id] == nil && err == nil {
+			s := sending{e: e, bulk: b, pit: p}
+			err = s.prune(ctx, id)
+		}
+	}
+	var closed error
+	st.BulkStats, closed = b.Close()
+	refused := next.refused(before, closed)
+	if err != nil || closed != nil && !refused {
+		return st, errors.Join(err, closed)
+	}
+	if !sameFacts(before, next) {
+		err = e.publish(ctx, index, next)
+	}
+	return st, errors.Join(err, closed)
+}
+
+func sameFacts(a, b *facts) bool {
+	c := *b
+	c.Seq = a.Seq
+	return sameJSON(a, &c)
+}
+
+// sameJSON compares as what was read compares with what was written: without
+// telling nil from empty.
+func sameJSON(a, b any) bool {
+	x, err1 := json.Marshal(a)
+	y, err2 := json.Marshal(b)
+	return err1 == nil && err2 == nil && bytes.Equal(x, y)
+}
+
+// refused notes what the index would not take, and says whether that was all
+// that failed: one such document does not hold up the others for ever.
+func (f *facts) refused(before *facts, err error) bool {
+	f.Rejected, f.Reject = before.Rejected, before.Reject
+	var bulk *BulkError
+	if !errors.As(err, &bulk) || bulk.OpenAll > 0 || bulk.Err != nil || len(bulk.Rejected) == 0 {
+		return false
+	}
+	if f.Rejected == 0 {
+		f.Reject = short(bulk.Rejected[0].Error(), 500)
+	}
+	f.Rejected += bulk.Stats.Rejected
+	return true
+}
+
+// millisOf is 0 for the zero time.
+func millisOf(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// publish writes the facts behind the listings that they belong to, and shows both.
+func (e *Engine) publish(ctx context.Context, index string, f *facts) error {
+	f.Seq = rand.Text()
+	b := e.client.NewBulk(ctx, BulkOptions{Alias: writeAlias(index), Copies: e.opt.Copies})
+	for id, v := range map[string]any{factsID: f, stateID: state{f.Seq}} {
+		source, err := json.Marshal(map[string]any{"listing": v})
+		if err != nil {
+			return err
+		}
+		_ = b.Add(Op{ID: id, Source: source, Name: "the " + id + " of the index"}) // Close tells
+	}
+	if _, err := b.Close(); err != nil {
+		return err
+	}
+	return e.refresh(ctx, index)
+}
+
+// sending sends one feed.
+type sending struct {
+	e     *Engine
+	src   Source
+	bulk  *Bulk
+	feed  *feedFact
+	facts *facts // that will be published
+	pit   *pit   // of the index as it was; nil: it is empty
+	sent  map[string]bool
+}
+
+// errEnough ends a search.
+var errEnough = errors.New("enough")
+
+// feedSince sends what changed of the feed since it was known as before. What a
+// feed says of itself is in the documents of all its listings: where that has
+// changed, all are sent; and what is no longer there is taken out where the feed
+// may have forgotten something.
+func (s *sending) feedSince(ctx context.Context, before *feedFact) (looked bool, err error) {
+	switch {
+	case before == nil:
+		return true, s.since(ctx, nil)
+	case before.Purged != s.feed.Purged || before.Lost != s.feed.Lost || before.LastGood > s.feed.LastGood ||
+		before.Info.Snapshot != "" && s.feed.Info.Snapshot == "":
+		s.sent = map[string]bool{}
+		if err := s.since(ctx, nil); err != nil {
+			return true, err
+		}
+		return true, s.prune(ctx, s.feed.Info.ID)
+	case !sameJSON(before.Info, s.feed.Info):
+		return true, s.since(ctx, nil)
+	case before.LastGood != s.feed.LastGood:
+		return true, s.since(ctx, &before.LastGood)
+	}
+	return false, nil
+}
+
+// since sends the feed's listings that changed after an instant, nil for all.
+func (s *sending) since(ctx context.Context, told *int64) error {
+	id := s.feed.Info.ID
+	search := query.Search{Query: query.Equal{Field: query.FieldFeed, Value: strings.TrimSpace(string(query.Fold(nil, id)))}} // the newest change first
+	if told == nil {
+		search.Sort = query.Sort{By: query.ByValue}
+	}
+	_, err := s.src.Search(ctx, search, func(l *intel.Listing) error {
+		switch {
+		case l.Feed != id:
+			return nil
+		case told != nil && l.Changed.UnixMilli() <= *told:
+			return errEnough
+		}
+		d := newDocument(l, PresenceOf(l, time.UnixMilli(s.feed.LastGood)))
+		s.facts.note(l, d)
+		op, err := d.op(l)
+		if err != nil {
+			return err
+		}
+		if s.sent != nil {
+			s.sent[op.ID] = true
+		}
+		return s.bulk.Add(op)
+	})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("send feed %s: %w", id, err)
+	}
+	return nil
+}
+
+// prune takes out what the index has of a feed and was not sent.
+func (s *sending) prune(ctx context.Context, feed string) error {
+	if s.pit == nil {
+		return nil
+	}
+	q := &question{Query: term(pathFeed, feed), Size: pageSize, Source: answerPaths, Sort: byValue(), PIT: s.pit}
+	for {
+		r, err := s.e.client.ask(ctx, s.e.alias, q)
+		if err != nil {
+			return fmt.Errorf("take out what feed %s has forgotten: %w", feed, err)
+		}
+		for _, h := range r.Hits.Hits {
+			var l intel.Listing
+			if err := json.Unmarshal(h.Source.Listing, &l); err != nil {
+				return fmt.Errorf("document %s: %w", h.ID, err)
+			}
+			q.After = []any{int(l.Kind), l.Canonical}
+			if s.sent[h.ID] {
+				continue
+			}
+			if err := s.bulk.Add(Op{ID: h.ID, Routing: h.Routing, Name: l.Canonical}); err != nil {
+				return err
+			}
+		}
+		if len(r.Hits.Hits) < pageSize {
+			return nil
+		}
+	}
+}
+
+// byValue is an order of the listings of one feed.
+func byValue() []clause { return []clause{{pathOrder: "asc"}, {pathName: "asc"}} }
