@@ -131,14 +131,18 @@ func (a *aliases) remove(alias string) {
 
 // TestEngine holds the cluster against the suite of all engines.
 func TestEngine(t *testing.T) {
-	a := &aliases{c: opensearchtest.Shared(t, opensearchtest.V2), t: t}
-	enginetest.Run(t, a.open)
+	for _, version := range []string{opensearchtest.V2, opensearchtest.V3} {
+		t.Run(version, func(t *testing.T) {
+			a := &aliases{c: opensearchtest.Shared(t, version), t: t}
+			enginetest.Run(t, a.open)
+		})
+	}
 }
 
 // TestEngineRandom holds it against the naive engine.
 func TestEngineRandom(t *testing.T) {
 	a := &aliases{c: opensearchtest.Shared(t, opensearchtest.V2), t: t}
-	c := enginetest.Config{First: 7, Seeds: 1, Ops: 1500}
+	c := enginetest.Config{First: 301, Seeds: 1, Ops: 1500}
 	if os.Getenv("EI_SOAK") != "" {
 		c = enginetest.Config{First: 200, Seeds: 10}
 	}
