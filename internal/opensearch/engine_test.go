@@ -83,7 +83,7 @@ func (e *engine) Purge(ctx context.Context, feed string, before time.Time) error
 type aliases struct {
 	made    atomic.Int64
 	c       *opensearchtest.Cluster
-	t       *testing.T
+	t       testing.TB
 	members int // EngineOptions.MaxMembers
 	shards  int
 }
@@ -359,5 +359,40 @@ func TestRefusedDocument(t *testing.T) {
 	}
 	if err := e.Err(); err == nil || !strings.Contains(err.Error(), "198.51.0.2") {
 		t.Errorf("%v", err)
+	}
+}
+
+// BenchmarkEngine measures look-ups and searches among 50,000 listings, one after
+// the other.
+func BenchmarkEngine(b *testing.B) {
+	a := &aliases{c: opensearchtest.Shared(b, opensearchtest.V2), t: b}
+	e, err := a.engine(func() time.Time { return began })
+	if err != nil {
+		b.Fatal(err)
+	}
+	entries := numbered(50_000, "a phishing kit")
+	if err := e.Load(b.Context(), intel.FeedInfo{ID: "a", Presence: intel.Snapshot}, began, entries); err != nil {
+		b.Fatal(err)
+	}
+	b.Run("find", func(b *testing.B) {
+		for i := 0; b.Loop(); i++ {
+			if got, err := e.Find(b.Context(), intel.Ask(entries[i*7919%len(entries)].Indicator), time.Time{}, nil); err != nil || len(got) != 1 {
+				b.Fatal(len(got), err)
+			}
+		}
+	})
+	for name, s := range map[string]query.Search{
+		"page":      {Query: query.Phrase{Tokens: []string{"phishing", "kit"}}, Limit: 20},
+		"last seen": {Query: query.Phrase{Tokens: []string{"phishing", "kit"}}, Limit: 20, Sort: query.Sort{By: query.ByLastSeen}},
+		"facets":    {Query: query.All{}, Limit: -1, Facets: []query.Field{query.FieldKind, query.FieldFeed, query.Context("note")}},
+		"all":       {Query: query.All{}},
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if p, err := e.Search(b.Context(), s, func(*intel.Listing) error { return nil }); err != nil || p.Total != len(entries) {
+					b.Fatal(p, err)
+				}
+			}
+		})
 	}
 }

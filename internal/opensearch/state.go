@@ -86,13 +86,13 @@ func (e *Engine) read(ctx context.Context, p *pit) (*facts, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, h := range r.Hits.Hits {
-		if f, err := e.known(h); f != nil || err != nil {
-			return f, err
-		}
-		return e.load(ctx, p)
+	if len(r.Hits.Hits) == 0 {
+		return nil, ErrUnsynced
 	}
-	return nil, ErrUnsynced
+	if f, err := e.known(r.Hits.Hits[0]); f != nil || err != nil {
+		return f, err
+	}
+	return e.load(ctx, p)
 }
 
 // known returns the facts that a state document names, nil where they are not at hand.
