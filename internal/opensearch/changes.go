@@ -56,6 +56,7 @@ type mark struct {
 type feedMark struct {
 	Told int64  `json:"t"` // what runs changed up to then
 	Met  int64  `json:"m"` // its last good run, when the mark was made
+	From int64  `json:"b"` // that when the feed was first read: what had ended by then was never told as listed
 	Rule string `json:"r"` // how long what is absent stays listed
 }
 
@@ -106,7 +107,7 @@ func readMark(s string, f *facts) (*mark, error) {
 		switch {
 		case now == nil || now.LastGood < told.Met:
 			return bad("it has seen more than there is: a feed was removed, or the data restored from an older backup")
-		case told.Told < now.LastGood && max(now.Purged, now.Lost) > told.Told+1:
+		case told.Told < now.LastGood && max(now.Purged, now.Lost) > max(told.Told, told.From)+1:
 			return bad("it is older than what feed " + id + " still knows")
 		case told.Rule != now.rule():
 			return bad("feed " + id + " has another time to live since, which applies to what it listed before as well")
@@ -221,10 +222,11 @@ func (t *teller) next() *mark {
 		case t.more:
 			until = min(until, last.MS-1)
 		}
+		from := f.LastGood
 		if told, known := t.since.Feeds[id]; known {
-			until = max(until, told.Told)
+			until, from = max(until, told.Told), told.From
 		}
-		m.Feeds[id] = feedMark{Told: until, Met: f.LastGood, Rule: f.rule()}
+		m.Feeds[id] = feedMark{Told: until, Met: f.LastGood, From: from, Rule: f.rule()}
 	}
 	return m
 }

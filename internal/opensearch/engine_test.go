@@ -27,6 +27,7 @@ type engine struct {
 	*opensearch.Engine
 	corpus *corpus.Corpus
 	last   opensearch.SyncStats
+	alias  string
 }
 
 // view is one state of a corpus.
@@ -82,8 +83,9 @@ func (e *engine) Purge(ctx context.Context, feed string, before time.Time) error
 type aliases struct {
 	made    atomic.Int64
 	c       *opensearchtest.Cluster
-	t       *testing.T
+	t       testing.TB
 	members int // EngineOptions.MaxMembers
+	shards  int
 }
 
 // open is an enginetest.Opener.
@@ -104,27 +106,43 @@ func (a *aliases) engine(now func() time.Time) (*engine, error) {
 		return nil, err
 	}
 	alias := fmt.Sprintf("elasticintel-listings-test%d-%d", time.Now().UnixNano(), a.made.Add(1))
-	e := &engine{Engine: opensearch.NewEngine(cl, opensearch.EngineOptions{Alias: alias, MaxMembers: a.members, Now: now}), corpus: c}
+	e := &engine{Engine: opensearch.NewEngine(cl, opensearch.EngineOptions{Alias: alias, MaxMembers: a.members, Shape: opensearch.Shape{Shards: a.shards}, Now: now}), corpus: c, alias: alias}
 	a.t.Cleanup(func() {
-		req, _ := http.NewRequest(http.MethodDelete, a.c.URLs[0]+"/"+alias+"-*", nil)
-		if r, err := http.DefaultClient.Do(req); err == nil {
-			r.Body.Close()
-		}
+		a.remove(alias)
 		cl.Close()
 	})
 	return e, e.sync(ctx)
 }
 
+// remove deletes the indices of an alias.
+func (a *aliases) remove(alias string) {
+	req, err := http.NewRequest(http.MethodDelete, a.c.URLs[0]+"/"+alias+"-*", nil)
+	if err != nil {
+		a.t.Error(err)
+		return
+	}
+	r, err := http.DefaultClient.Do(req)
+	if err != nil {
+		a.t.Error(err)
+		return
+	}
+	r.Body.Close()
+}
+
 // TestEngine holds the cluster against the suite of all engines.
 func TestEngine(t *testing.T) {
-	a := &aliases{c: opensearchtest.Shared(t, opensearchtest.V2), t: t}
-	enginetest.Run(t, a.open)
+	for _, version := range []string{opensearchtest.V2, opensearchtest.V3} {
+		t.Run(version, func(t *testing.T) {
+			a := &aliases{c: opensearchtest.Shared(t, version), t: t}
+			enginetest.Run(t, a.open)
+		})
+	}
 }
 
 // TestEngineRandom holds it against the naive engine.
 func TestEngineRandom(t *testing.T) {
 	a := &aliases{c: opensearchtest.Shared(t, opensearchtest.V2), t: t}
-	c := enginetest.Config{First: 7, Seeds: 1, Ops: 1500}
+	c := enginetest.Config{First: 301, Seeds: 1, Ops: 1500}
 	if os.Getenv("EI_SOAK") != "" {
 		c = enginetest.Config{First: 200, Seeds: 10}
 	}
@@ -272,6 +290,52 @@ func TestBudget(t *testing.T) {
 	}
 }
 
+// TestDeletedIndex: what somebody deletes is no answer of "not found", and the next
+// Sync makes it anew.
+func TestDeletedIndex(t *testing.T) {
+	a := &aliases{c: opensearchtest.Shared(t, opensearchtest.V2), t: t}
+	e, err := a.engine(func() time.Time { return began })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Load(t.Context(), intel.FeedInfo{ID: "a", Presence: intel.Snapshot}, began, numbered(20, "x")); err != nil {
+		t.Fatal(err)
+	}
+	before, _ := all(t, e, query.Search{Query: query.All{}})
+	a.remove(e.alias)
+	if got, err := e.Find(t.Context(), intel.Ask(numbered(1, "")[0].Indicator), time.Time{}, nil); err == nil {
+		t.Errorf("%d found", len(got))
+	}
+	if _, err := e.Search(t.Context(), query.Search{Query: query.All{}, Limit: 3}, func(*intel.Listing) error { return nil }); err == nil {
+		t.Error("the search has an answer")
+	}
+	if err := e.sync(t.Context()); err != nil || e.last.Written != 20 {
+		t.Errorf("%+v, %v", e.last, err)
+	}
+	if after, _ := all(t, e, query.Search{Query: query.All{}}); !slices.Equal(before, after) {
+		t.Errorf("%d listings, want %d", len(after), len(before))
+	}
+}
+
+// TestShards: with several shards, too, counts are those of all.
+func TestShards(t *testing.T) {
+	a := &aliases{c: opensearchtest.Shared(t, opensearchtest.V2), t: t, shards: 3}
+	e, err := a.engine(func() time.Time { return began })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Load(t.Context(), intel.FeedInfo{ID: "a", Presence: intel.Snapshot}, began, numbered(1200, "x")); err != nil {
+		t.Fatal(err)
+	}
+	got, p := all(t, e, query.Search{Query: query.All{}, Sort: query.Sort{By: query.ByValue}, Facets: []query.Field{query.FieldValue}, FacetLimit: 5})
+	if len(got) != 1200 || p.Total != 1200 || !slices.IsSorted(got) || p.Facets[0].Other != 1195 || p.Facets[0].Values[0].Value != "198.51.0.0" {
+		t.Errorf("%d, %+v", len(got), p)
+	}
+	if st, err := e.Stats(t.Context()); err != nil || st.Listings != 1200 || st.Indicators != 1200 {
+		t.Errorf("%+v, %v", st, err)
+	}
+}
+
 // TestRefusedDocument: what the index does not take is an error once, remembered,
 // and in nobody's way.
 func TestRefusedDocument(t *testing.T) {
@@ -295,5 +359,40 @@ func TestRefusedDocument(t *testing.T) {
 	}
 	if err := e.Err(); err == nil || !strings.Contains(err.Error(), "198.51.0.2") {
 		t.Errorf("%v", err)
+	}
+}
+
+// BenchmarkEngine measures look-ups and searches among 50,000 listings, one after
+// the other.
+func BenchmarkEngine(b *testing.B) {
+	a := &aliases{c: opensearchtest.Shared(b, opensearchtest.V2), t: b}
+	e, err := a.engine(func() time.Time { return began })
+	if err != nil {
+		b.Fatal(err)
+	}
+	entries := numbered(50_000, "a phishing kit")
+	if err := e.Load(b.Context(), intel.FeedInfo{ID: "a", Presence: intel.Snapshot}, began, entries); err != nil {
+		b.Fatal(err)
+	}
+	b.Run("find", func(b *testing.B) {
+		for i := 0; b.Loop(); i++ {
+			if got, err := e.Find(b.Context(), intel.Ask(entries[i*7919%len(entries)].Indicator), time.Time{}, nil); err != nil || len(got) != 1 {
+				b.Fatal(len(got), err)
+			}
+		}
+	})
+	for name, s := range map[string]query.Search{
+		"page":      {Query: query.Phrase{Tokens: []string{"phishing", "kit"}}, Limit: 20},
+		"last seen": {Query: query.Phrase{Tokens: []string{"phishing", "kit"}}, Limit: 20, Sort: query.Sort{By: query.ByLastSeen}},
+		"facets":    {Query: query.All{}, Limit: -1, Facets: []query.Field{query.FieldKind, query.FieldFeed, query.Context("note")}},
+		"all":       {Query: query.All{}},
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if p, err := e.Search(b.Context(), s, func(*intel.Listing) error { return nil }); err != nil || p.Total != len(entries) {
+					b.Fatal(p, err)
+				}
+			}
+		})
 	}
 }
