@@ -116,7 +116,7 @@ func (p *plan) follow(from *hop, resp *http.Response) (*hop, *Error) {
 	if keepsMethod := resp.StatusCode == 307 || resp.StatusCode == 308; !keepsMethod && from.method != http.MethodHead {
 		next.method, next.body = http.MethodGet, nil
 	}
-	if sameOrigin(from.url, to) {
+	if SameOrigin(from.url, to) {
 		return next, nil
 	}
 	if len(next.body) > 0 {
@@ -126,11 +126,15 @@ func (p *plan) follow(from *hop, resp *http.Response) (*hop, *Error) {
 	return next, nil
 }
 
-func sameOrigin(a, b *url.URL) bool {
-	return a.Scheme == b.Scheme && strings.EqualFold(a.Hostname(), b.Hostname()) && portOf(a) == portOf(b)
+// SameOrigin says whether two http or https URLs have the same scheme, host and
+// port (RFC 6454), so that what is secret may go to both.
+func SameOrigin(a, b *url.URL) bool {
+	return a.Scheme == b.Scheme && strings.EqualFold(a.Hostname(), b.Hostname()) && PortOf(a) == PortOf(b)
 }
 
-func portOf(u *url.URL) string {
+// PortOf is the port of an http or https URL, the usual one of its scheme where it
+// names none.
+func PortOf(u *url.URL) string {
 	if p := u.Port(); p != "" {
 		return p
 	}

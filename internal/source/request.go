@@ -73,21 +73,10 @@ func (a *asker) own(u *url.URL) bool {
 	if !strings.EqualFold(u.Hostname(), a.base.Hostname()) {
 		return false
 	}
-	if a.base.Scheme == "https" && u.Scheme == "http" && portOf(a.base) == "443" && portOf(u) == "80" {
+	if a.base.Scheme == "https" && u.Scheme == "http" && fetch.PortOf(a.base) == "443" && fetch.PortOf(u) == "80" {
 		u.Scheme, u.Host = "https", a.base.Host
 	}
-	return u.Scheme == a.base.Scheme && portOf(u) == portOf(a.base) && u.User == nil
-}
-
-// portOf is the port of a URL, the usual one of its scheme where it names none.
-func portOf(u *url.URL) string {
-	switch {
-	case u.Port() != "":
-		return u.Port()
-	case u.Scheme == "https":
-		return "443"
-	}
-	return "80"
+	return fetch.SameOrigin(u, a.base) && u.User == nil
 }
 
 // sign puts the secret's parameters into a URL of the feed's origin that lacks them.
