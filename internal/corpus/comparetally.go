@@ -2,8 +2,6 @@ package corpus
 
 import (
 	"cmp"
-	"maps"
-	"slices"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
 )
@@ -163,7 +161,7 @@ func (x *comparer) result() *intel.Comparison {
 		if x.since[i] != noPull {
 			c.Since = toTime(x.since[i])
 		}
-		c.Early = intel.Early{First: t.first, Tied: t.tied, Later: t.later, Lead: quantiles(t.lead), Lag: quantiles(t.lag)}
+		c.Early = intel.Early{First: t.first, Tied: t.tied, Later: t.later, Lead: intel.QuantilesOf(t.lead), Lag: intel.QuantilesOf(t.lag)}
 		for j, o := range x.v.feeds {
 			p := x.sum.pairs[min(i, j)*len(x.v.feeds)+max(i, j)]
 			if i == j || p == (pairTally{}) {
@@ -176,24 +174,4 @@ func (x *comparer) result() *intel.Comparison {
 		}
 	}
 	return out
-}
-
-// quantiles finds them in counts by hours.
-func quantiles(hours map[int32]int) (q intel.Quantiles) {
-	n := 0
-	for _, c := range hours {
-		n += c
-	}
-	seen := 0
-	for _, h := range slices.Sorted(maps.Keys(hours)) {
-		before := seen
-		seen += hours[h]
-		if 2*before < n && 2*seen >= n {
-			q.Median = int(h)
-		}
-		if 10*before < 9*n && 10*seen >= 9*n {
-			q.P90 = int(h)
-		}
-	}
-	return q
 }

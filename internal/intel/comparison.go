@@ -1,6 +1,10 @@
 package intel
 
-import "time"
+import (
+	"maps"
+	"slices"
+	"time"
+)
 
 // TieWithin is how far apart two feeds may have begun to list something and yet
 // neither be called first: feeds are pulled every hour or so, which says nothing
@@ -53,3 +57,23 @@ func (e *Early) Compared() int { return e.First + e.Tied + e.Later }
 // Quantiles are of times, in whole hours, rounded down: the smallest that at
 // least half, or nine tenths, of them do not exceed. 0 where there are none.
 type Quantiles struct{ Median, P90 int }
+
+// QuantilesOf finds them in counts of times by whole hours, none of which is negative.
+func QuantilesOf[H ~int | ~int32](hours map[H]int) (q Quantiles) {
+	n := 0
+	for _, c := range hours {
+		n += c
+	}
+	seen := 0
+	for _, h := range slices.Sorted(maps.Keys(hours)) {
+		before := seen
+		seen += hours[h]
+		if 2*before < n && 2*seen >= n {
+			q.Median = int(h)
+		}
+		if 10*before < 9*n && 10*seen >= 9*n {
+			q.P90 = int(h)
+		}
+	}
+	return q
+}

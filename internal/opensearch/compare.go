@@ -192,7 +192,7 @@ func (c *comparing) result() *intel.Comparison {
 	out := &intel.Comparison{}
 	for _, id := range slices.Sorted(maps.Keys(c.feeds)) {
 		f := c.feeds[id]
-		f.Early.Lead, f.Early.Lag = quantiles(f.lead), quantiles(f.lag)
+		f.Early.Lead, f.Early.Lag = intel.QuantilesOf(f.lead), intel.QuantilesOf(f.lag)
 		for _, other := range slices.Sorted(maps.Keys(f.pairs)) {
 			if p := f.pairs[other]; *p != (intel.Pair{Feed: other}) {
 				f.Pairs = append(f.Pairs, *p)
@@ -201,22 +201,4 @@ func (c *comparing) result() *intel.Comparison {
 		out.Feeds = append(out.Feeds, f.Compared)
 	}
 	return out
-}
-
-// quantiles finds them in counts by hours.
-func quantiles(hours map[int]int) intel.Quantiles {
-	n := 0
-	for _, c := range hours {
-		n += c
-	}
-	at := func(tenths int) int {
-		seen := 0
-		for _, h := range slices.Sorted(maps.Keys(hours)) {
-			if seen += hours[h]; 10*seen >= tenths*n {
-				return h
-			}
-		}
-		return 0
-	}
-	return intel.Quantiles{Median: at(5), P90: at(9)}
 }
