@@ -98,7 +98,11 @@ func (e *Engine) read(ctx context.Context, p *pit) (*facts, error) {
 // known returns the facts that a state document names, nil where they are not at hand.
 func (e *Engine) known(h hit) (*facts, error) {
 	var s state
-	if err := json.Unmarshal(h.Source.Listing, &s); err != nil || s.Seq == "" {
+	err := json.Unmarshal(h.Source.Listing, &s)
+	if err == nil && s.Seq == "" {
+		err = errors.New("it names no version")
+	}
+	if err != nil {
 		return nil, fmt.Errorf("the state in the index cannot be read: %w; `elasticintel reindex` makes it anew", err)
 	}
 	if f := e.facts.Load(); f != nil && f.Seq == s.Seq {
