@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/elasticintel/elasticintel/internal/auth"
 	"github.com/elasticintel/elasticintel/internal/feed"
@@ -114,7 +117,10 @@ func problemOf(err error) (Problem, bool) {
 			p.Code = f.code
 		}
 	}
-	if k.secret {
+	switch {
+	case k.err == lookup.ErrEngine:
+		p.Detail = fmt.Sprintf("the index cannot answer now, so what it lists is not known; ask again in %d s. The server's log says why under the request id in instance", retryAfter(err))
+	case k.secret:
 		p.Detail = "the server could not do this; its log says why under the request id in instance"
 	}
 	p.Type = "urn:elasticintel:problem:" + p.Code
@@ -124,6 +130,7 @@ func problemOf(err error) (Problem, bool) {
 // fail answers with an error, or cuts the connection where the answer has begun
 // already: a client must not take half an answer for a whole one.
 func (a *api) fail(c *call, err error) {
+	cause := err
 	p, internal := problemOf(err)
 	if internal && c.r.Context().Err() == nil {
 		a.Log.LogAttrs(c.r.Context(), slog.LevelError, "request failed", slog.String("request", c.id), slog.String("path", c.routePath()), slog.String("error", err.Error()))
@@ -140,7 +147,7 @@ func (a *api) fail(c *call, err error) {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", challenge(p.Code))
 	case http.StatusServiceUnavailable:
-		h.Set("Retry-After", "5")
+		h.Set("Retry-After", strconv.Itoa(retryAfter(cause)))
 	case http.StatusRequestEntityTooLarge, http.StatusRequestTimeout:
 		h.Set("Connection", "close")
 	}
@@ -150,6 +157,19 @@ func (a *api) fail(c *call, err error) {
 		body = []byte(`{}`) // six strings and a number always encode
 	}
 	c.send(p.Status, typeProblem, append(body, '\n'))
+}
+
+// retryDefault is after how many seconds to ask again where nobody knows better.
+const retryDefault = 5
+
+// retryAfter is the seconds that an answer of 503 asks a client to wait: what the
+// engine knows, rounded up, from a second to an hour.
+func retryAfter(err error) int {
+	var r lookup.Retrier
+	if !errors.As(err, &r) || r.RetryIn() <= 0 {
+		return retryDefault
+	}
+	return int((min(r.RetryIn(), time.Hour) + time.Second - 1) / time.Second)
 }
 
 func challenge(code string) string {

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/elasticintel/elasticintel/internal/config"
 	"github.com/elasticintel/elasticintel/internal/local"
+	"github.com/elasticintel/elasticintel/internal/lookup"
 )
 
 // Exit codes. Scripts rely on them.
@@ -56,6 +58,7 @@ func verdictOf(err error) (code int, hint string) {
 	var f *failure
 	var busy *local.BusyError
 	var value *config.ValueError
+	var again lookup.Retrier
 	switch {
 	case err == nil:
 		return exitOK, ""
@@ -69,6 +72,8 @@ func verdictOf(err error) (code int, hint string) {
 		return exitUnreachable, "Load some with `elasticintel serve` or `elasticintel ingest --all`, or name the folder that has it with --data DIR."
 	case errors.As(err, &value):
 		return exitConfig, ""
+	case errors.Is(err, lookup.ErrEngine) && errors.As(err, &again) && again.RetryIn() > 0:
+		return exitUnreachable, fmt.Sprintf("What is listed is not known now. Try again in %s.", span((again.RetryIn()+time.Second-1).Truncate(time.Second)))
 	default:
 		return exitUnreachable, ""
 	}

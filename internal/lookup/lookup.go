@@ -58,6 +58,13 @@ const CodeIncomplete = "incomplete"
 // (which is ctx's error): the answer is not known now, and a retry may help.
 var ErrEngine = errors.New("the index did not answer")
 
+// Retrier is an error of an engine that knows when a retry may help, to be found by
+// errors.As below ErrEngine.
+type Retrier interface {
+	error
+	RetryIn() time.Duration // 0 = that is not known
+}
+
 // Options say how to look up.
 type Options struct {
 	AsOf     time.Time     // zero = now

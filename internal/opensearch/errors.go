@@ -28,6 +28,9 @@ func (e *UnavailableError) Error() string {
 // Unwrap returns the failure.
 func (e *UnavailableError) Unwrap() error { return e.Err }
 
+// RetryIn implements lookup.Retrier.
+func (e *UnavailableError) RetryIn() time.Duration { return e.RetryAfter }
+
 // StatusError is an answer that is no success.
 type StatusError struct {
 	Op         string // what was asked: "POST /ei/_bulk"
@@ -55,6 +58,9 @@ func (e *StatusError) Error() string {
 	}
 	return s
 }
+
+// RetryIn implements lookup.Retrier: what the cluster asked for, 0 where it asked for nothing.
+func (e *StatusError) RetryIn() time.Duration { return e.RetryAfter }
 
 // Temporary says that the same request may succeed later.
 func (e *StatusError) Temporary() bool { return temporaryStatus(e.Status) }

@@ -117,6 +117,11 @@ func (e *Engine) take(dst []intel.Listing, ind intel.Indicator, rel intel.Relati
 
 // Stats implements lookup.Engine.
 func (e *Engine) Stats(ctx context.Context) (intel.Stats, error) {
+	if e.Fail != nil {
+		if err := e.Fail(intel.Question{}); err != nil {
+			return intel.Stats{}, err
+		}
+	}
 	st := intel.Stats{ByKind: map[string]int{}, Indicators: len(e.by)}
 	feeds := map[string]bool{}
 	for ind, ls := range e.by {
