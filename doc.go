@@ -23,6 +23,7 @@
 //	internal/auth         API keys and roles
 //	internal/api          the HTTP API
 //	internal/app          wires the parts together: New, Start, Stop
+//	internal/follow       lets the index of a cluster follow the object store
 //	internal/local        the parts for one machine: data folder, lock, secrets
 //	internal/near         the name a person meant: spelling suggestions
 //	internal/config       one struct: flags, then EI_ variables, then file, then defaults

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	_ "embed"
+	"errors"
 	"log/slog"
 	"net/http"
 )
@@ -38,10 +39,14 @@ func (a *api) health(c *call) error {
 }
 
 // ready serves GET /readyz: look-ups are possible. Anybody may ask, so the
-// reason goes to the log.
+// reason goes to the log, but for what an error has for everybody: Why.
 func (a *api) ready(c *call) error {
 	if err := a.Ready(); err != nil {
 		a.Log.LogAttrs(c.r.Context(), slog.LevelWarn, "not ready", slog.String("error", err.Error()))
+		var open interface{ Why() string }
+		if errors.As(err, &open) {
+			return &fault{is: errNotReady, detail: "not ready to answer look-ups: " + open.Why() + "; the server's log says more"}
+		}
 		return &fault{is: errNotReady, detail: "not ready to answer look-ups yet; the server's log says why"}
 	}
 	c.send(http.StatusOK, typeJSON, []byte(`{"status":"ready"}`+"\n"))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"net"
@@ -48,6 +47,8 @@ type Config struct {
 	// ReadAhead brings the data into memory once the server is ready; nil where
 	// that is of no use.
 	ReadAhead func(ctx context.Context) error
+	// Follow keeps the engine up to date until ctx ends; nil where Refresh does all of it.
+	Follow func(ctx context.Context)
 	// Say tells people what happens; OnRun tells the end of each run and when
 	// the feed is due next (zero: not at all).
 	Say   func(format string, a ...any)
@@ -94,7 +95,7 @@ func New(cfg Config) *App {
 	handler := api.New(api.Config{
 		Lookup: lookup.New(cfg.Feeds.Engine, cfg.Feeds.Now), Feeds: a.feeds, Keys: cfg.Keys, Version: cfg.Version,
 		Now: cfg.Feeds.Now, Ready: a.trusted, Log: cfg.Log,
-		Metrics: func(w io.Writer) { a.feeds.WriteMetrics(context.Background(), w) },
+		Metrics: a.writeMetrics,
 	})
 	a.server = api.NewServer(handler)
 	a.server.ErrorLog = slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug)
@@ -119,16 +120,30 @@ func (a *App) Start() {
 	a.loops.Go(a.watch)
 	a.loops.Go(a.tidy)
 	a.loops.Go(a.attend)
+	if a.cfg.Follow != nil {
+		a.loops.Go(func() { a.cfg.Follow(a.ctx) })
+	}
 }
 
 // Failed gives the error that ended the HTTP server unasked.
 func (a *App) Failed() <-chan error { return a.failed }
 
-// trusted says why answers cannot be trusted to be whole: the server is not
-// ready, or some of its data cannot be read.
+// Readier is an Engine that may not be able to answer at all. It is optional.
+type Readier interface {
+	// Ready says why it cannot, or nil. It returns at once.
+	Ready() error
+}
+
+// trusted says why answers cannot be trusted to be whole: the server or its
+// engine is not ready, or some of its data cannot be read.
 func (a *App) trusted() error {
 	if err := a.Ready(); err != nil {
 		return err
+	}
+	if r, ok := a.cfg.Feeds.Engine.(Readier); ok {
+		if err := r.Ready(); err != nil {
+			return err
+		}
 	}
 	return a.cfg.Feeds.Engine.Err()
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/elasticintel/elasticintel/internal/blob"
+	"github.com/elasticintel/elasticintel/internal/corpus"
 	"github.com/elasticintel/elasticintel/internal/feed"
 	"github.com/elasticintel/elasticintel/internal/intel"
 	"github.com/elasticintel/elasticintel/internal/lookup"
@@ -50,12 +51,21 @@ type Held struct {
 	Snapshot string // day of the starter data, where that is all there is
 }
 
+// HeldOf says what a corpus holds, by feed.
+func HeldOf(c *corpus.Corpus) map[string]Held {
+	held := map[string]Held{}
+	for _, h := range c.View().Feeds() {
+		held[h.Feed] = Held{Version: h.Version, Listings: h.Open(), Snapshot: h.Info.Snapshot}
+	}
+	return held
+}
+
 // FeedsConfig is what Feeds works with.
 type FeedsConfig struct {
 	Catalogue func() *feed.Catalogue
 	Store     blob.Store // nil: nothing is stored yet
 	Runner    Runner     // nil where Store is
-	Engine    Engine     // nil where Store is
+	Engine    Engine     // nil where Store is, unless it needs none
 	Ledger    Ledger     // nil where Store is
 	Secret    func(name string) (string, bool)
 	Now       func() time.Time

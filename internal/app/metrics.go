@@ -41,6 +41,21 @@ func feedGauges() []feedGauge {
 	}
 }
 
+// Measured is an Engine with metrics of its own. It is optional.
+type Measured interface {
+	// WriteMetrics writes them in the Prometheus text format.
+	WriteMetrics(ctx context.Context, w io.Writer)
+}
+
+// writeMetrics writes the metrics of feeds and of the engine.
+func (a *App) writeMetrics(w io.Writer) {
+	ctx := context.Background()
+	a.feeds.WriteMetrics(ctx, w)
+	if m, ok := a.cfg.Feeds.Engine.(Measured); ok {
+		m.WriteMetrics(ctx, w)
+	}
+}
+
 // WriteMetrics writes the feeds' gauges in the Prometheus text format. What
 // cannot be read is left out: a scrape must not fail as a whole.
 func (f *Feeds) WriteMetrics(ctx context.Context, w io.Writer) {

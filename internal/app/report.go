@@ -41,7 +41,7 @@ func (f *Feeds) Report(ctx context.Context, ids ...string) ([]feed.Report, error
 		}
 	}
 	var all []feed.Report
-	if f.Runner != nil {
+	if f.Engine != nil {
 		select {
 		case f.reports.turn <- struct{}{}:
 		case <-ctx.Done():
@@ -76,9 +76,12 @@ func (f *Feeds) Report(ctx context.Context, ids ...string) ([]feed.Report, error
 // report brings the kept report up to date.
 func (f *Feeds) report(ctx context.Context) error {
 	held := f.Engine.Held()
-	states, err := f.Runner.States(ctx)
-	if err != nil {
-		return err
+	var states map[string]feed.State
+	if f.Runner != nil {
+		var err error
+		if states, err = f.Runner.States(ctx); err != nil {
+			return err
+		}
 	}
 	settings, err := f.settings(ctx)
 	if err != nil {
@@ -127,9 +130,11 @@ func (f *Feeds) makeReports(ctx context.Context, catalogue *feed.Catalogue, on m
 	all := []feed.Report{}
 	for i := range compared.Feeds {
 		c := &compared.Feeds[i]
-		runs, err := f.Ledger.RunsSince(ctx, c.Feed, now.AddDate(0, 0, -feed.ReportDays))
-		if err != nil {
-			return nil, err
+		var runs []intel.Run
+		if f.Ledger != nil {
+			if runs, err = f.Ledger.RunsSince(ctx, c.Feed, now.AddDate(0, 0, -feed.ReportDays)); err != nil {
+				return nil, err
+			}
 		}
 		all = append(all, feed.NewReport(feed.ReportFacts{ID: c.Feed, Def: catalogue.Get(c.Feed), Compared: c, Snapshot: held[c.Feed].Snapshot,
 			Runs: runs, Listings: listings, Roles: roles, Enabled: on}, now))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/elasticintel/elasticintel/internal/config"
 	"github.com/elasticintel/elasticintel/internal/intel"
 	"github.com/elasticintel/elasticintel/internal/lookup"
 )
@@ -48,6 +49,7 @@ Exit code: 0, also where nothing changed; 4 where the cursor cannot be followed:
 	g.StringVar(&since, "since", "", "cursor of the time before")
 	g.StringVar(&file, "cursor-file", "", "file that holds the cursor; it is replaced when everything was printed")
 	g.IntVar(&limit, "limit", limit, "how many changes to tell; 0 = all, as they are read")
+	p.cfg.Bind(g, config.EngineFlags()...)
 	cmd.MarkFlagsMutuallyExclusive("since", "cursor-file")
 	return cmd
 }

@@ -75,6 +75,6 @@ func verdictOf(err error) (code int, hint string) {
 	case errors.Is(err, lookup.ErrEngine) && errors.As(err, &again) && again.RetryIn() > 0:
 		return exitUnreachable, fmt.Sprintf("What is listed is not known now. Try again in %s.", span((again.RetryIn()+time.Second-1).Truncate(time.Second)))
 	default:
-		return exitUnreachable, ""
+		return exitUnreachable, clusterHint(err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/elasticintel/elasticintel/internal/config"
 	"github.com/elasticintel/elasticintel/internal/intel"
 	"github.com/elasticintel/elasticintel/internal/lookup"
 )
@@ -23,12 +24,13 @@ func (p *program) explainCmd() *cobra.Command {
 		Args:    args(1, 1, "one value"),
 		RunE:    func(cmd *cobra.Command, a []string) error { return p.explain(cmd.Context(), a[0], asOf) },
 	}
+	p.cfg.Bind(cmd.Flags(), config.EngineFlags()...)
 	cmd.Flags().StringVar(&asOf, "as-of", "", "answer as of this instant: RFC 3339, or a date (its end, UTC)")
 	return cmd
 }
 
 func (p *program) explain(ctx context.Context, value, asOf string) error {
-	svc, f, o, err := p.openLookup(ctx, asOf)
+	svc, from, o, err := p.openLookup(ctx, asOf)
 	if err != nil {
 		return err
 	}
@@ -48,7 +50,7 @@ func (p *program) explain(ctx context.Context, value, asOf string) error {
 	if err = errors.Join(err, p.out.flush()); err != nil {
 		return err
 	}
-	p.warnStale(f, o.AsOf)
+	p.warnStale(from, o.AsOf)
 	if e.Answer.Error != nil {
 		return exit(exitUsage)
 	}

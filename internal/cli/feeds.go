@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/elasticintel/elasticintel/internal/config"
 	"github.com/elasticintel/elasticintel/internal/feed"
 	"github.com/elasticintel/elasticintel/internal/ingest"
 	"github.com/elasticintel/elasticintel/internal/intel"
@@ -228,6 +229,9 @@ func (p *program) decideCmd(approve bool) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&run, "run", "", "decide about this run instead of the newest")
 	cmd.Flags().StringVar(&why, "why", "", "reason for the ledger")
+	if approve {
+		p.cfg.Bind(cmd.Flags(), config.EngineFlags()...)
+	}
 	return cmd
 }
 
@@ -263,5 +267,9 @@ func (p *program) decide(ctx context.Context, id, run, why string, approve bool)
 	} else {
 		p.talk.say("%s: run %s %s.", id, r.Of, r.Status)
 	}
-	return printList(p.out, []intel.Run{r}, runColumns(p.now))
+	var synced error
+	if approve {
+		synced = p.syncIndex(ctx, x)
+	}
+	return errors.Join(printList(p.out, []intel.Run{r}, runColumns(p.now)), synced)
 }

@@ -9,7 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/elasticintel/elasticintel/internal/config"
 	"github.com/elasticintel/elasticintel/internal/feed"
+	"github.com/elasticintel/elasticintel/internal/follow"
 )
 
 // reportPairs is how many overlaps a row shows unless it is told.
@@ -40,6 +42,7 @@ brought is no news, and counts neither for nor against it. docs/operations.md sa
 			return p.report(cmd.Context(), ids, limit)
 		},
 	}
+	p.cfg.Bind(cmd.Flags(), config.EngineFlags()...)
 	cmd.Flags().IntVar(&limit, "limit", limit, "how many overlaps of each feed to show; 0 = all, as JSON and NDJSON have without it")
 	return cmd
 }
@@ -48,6 +51,14 @@ func (p *program) report(ctx context.Context, ids []string, limit int) error {
 	x, err := p.openParts(ctx, false)
 	if err != nil {
 		return err
+	}
+	if x.folder == nil && x.cluster != nil { // the index alone: what lies in the object store is not known
+		from, err := p.openEngine(ctx)
+		if err != nil {
+			return err
+		}
+		x.feeds.Engine = follow.Remote{Index: x.cluster.engine, Feeds: from.feeds}
+		p.talk.say("There is no data folder %s here, so runs are not known, and each feed counts as its definition says.", p.cfg.Data)
 	}
 	all, err := x.feeds.Report(ctx, ids...)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/elasticintel/elasticintel/internal/config"
 	"github.com/elasticintel/elasticintel/internal/feed"
 	"github.com/elasticintel/elasticintel/internal/fetch"
 	"github.com/elasticintel/elasticintel/internal/intel"
@@ -47,7 +48,7 @@ Exit code: 0 done or unchanged, 4 not reachable, 5 where a run was held back or 
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "run every feed that is enabled")
 	cmd.Flags().StringVar(&file, "file", "", "read this file instead of downloading")
-	p.cfg.Bind(cmd.Flags(), append(alertFlags(), "parallel", "keep-raw", "keep-history")...)
+	p.cfg.Bind(cmd.Flags(), append(append(alertFlags(), config.EngineFlags()...), "parallel", "keep-raw", "keep-history")...)
 	return cmd
 }
 
@@ -78,9 +79,10 @@ func (p *program) ingest(ctx context.Context, ids []string, file string) error {
 	if err != nil {
 		return err
 	}
+	synced := p.syncIndex(ctx, x)
 	p.tidy(ctx, x, runs)
 	p.tellAlerts(ctx, x, hooks)
-	return outcome(runs)
+	return errors.Join(outcome(runs), synced)
 }
 
 // tidy does what can wait until after the runs that changed something. What

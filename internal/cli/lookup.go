@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/elasticintel/elasticintel/internal/config"
 	"github.com/elasticintel/elasticintel/internal/intel"
-	"github.com/elasticintel/elasticintel/internal/local"
 	"github.com/elasticintel/elasticintel/internal/lookup"
 )
 
@@ -34,12 +34,13 @@ Exit code: 1 where something is listed, 2 where a value could not be used (the o
 		RunE: func(cmd *cobra.Command, values []string) error { return p.lookup(cmd.Context(), values, asOf, related) },
 	}
 	cmd.Flags().StringVar(&asOf, "as-of", "", "answer as of this instant: RFC 3339, or a date (its end, UTC)")
+	p.cfg.Bind(cmd.Flags(), config.EngineFlags()...)
 	cmd.Flags().BoolVar(&related, "related", false, "find related indicators too: neighbours, names of the same domain, URLs of the host, …")
 	return cmd
 }
 
 func (p *program) lookup(ctx context.Context, values []string, asOf string, related bool) error {
-	svc, f, o, err := p.openLookup(ctx, asOf)
+	svc, from, o, err := p.openLookup(ctx, asOf)
 	if err != nil {
 		return err
 	}
@@ -64,13 +65,12 @@ func (p *program) lookup(ctx context.Context, values []string, asOf string, rela
 	if t.snapshot != "" {
 		p.talk.say("Some answers rest on starter data of %s that came with the program: `elasticintel ingest --all` pulls the feeds.", t.snapshot)
 	}
-	p.warnStale(f, o.AsOf)
+	p.warnStale(from, o.AsOf)
 	return exit(t.code())
 }
 
-// openLookup opens the data for look-ups; without any that is an error, because
-// "nothing known" would be a wrong answer.
-func (p *program) openLookup(ctx context.Context, asOf string) (*lookup.Service, *local.Folder, lookup.Options, error) {
+// openLookup opens the data for look-ups.
+func (p *program) openLookup(ctx context.Context, asOf string) (*lookup.Service, *asked, lookup.Options, error) {
 	var o lookup.Options
 	if asOf != "" {
 		at, err := lookup.ParseAsOf(asOf, p.now())
@@ -79,27 +79,19 @@ func (p *program) openLookup(ctx context.Context, asOf string) (*lookup.Service,
 		}
 		o.AsOf = at
 	}
-	f, err := p.openFolder(ctx)
+	a, err := p.openEngine(ctx)
 	if err != nil {
 		return nil, nil, o, err
 	}
-	if len(f.Corpus.View().Feeds()) == 0 {
-		return nil, nil, o, fmt.Errorf("data folder %s: %w: no feed has been loaded", f.Root, errors.Join(local.ErrNoData, f.Corpus.Err()))
-	}
-	return lookup.New(f.Corpus, p.now), f, o, nil
+	return lookup.New(a.engine, p.now), a, o, nil
 }
 
 // staleAfter is the age from which answers may miss what matters.
 const staleAfter = 7 * 24 * time.Hour
 
 // warnStale says so when even the newest data is old.
-func (p *program) warnStale(f *local.Folder, asOf time.Time) {
-	var newest time.Time
-	for _, h := range f.Corpus.View().Feeds() {
-		if h.LastGood.After(newest) && h.Info.Snapshot == "" {
-			newest = h.LastGood
-		}
-	}
+func (p *program) warnStale(a *asked, asOf time.Time) {
+	newest := a.newest()
 	if asOf.IsZero() && !newest.IsZero() && p.now().Sub(newest) > staleAfter {
 		p.talk.say("The newest data is %s old: `elasticintel ingest --all` brings it up to date.", span(p.now().Sub(newest)))
 	}

@@ -15,13 +15,16 @@ import (
 	"github.com/elasticintel/elasticintel/internal/app"
 	"github.com/elasticintel/elasticintel/internal/feed"
 	"github.com/elasticintel/elasticintel/internal/fetch"
+	"github.com/elasticintel/elasticintel/internal/follow"
 	"github.com/elasticintel/elasticintel/internal/ingest"
 	"github.com/elasticintel/elasticintel/internal/local"
 )
 
 // parts is what a command that deals with feeds works on.
 type parts struct {
-	folder    *local.Folder // nil where nothing is stored yet
+	folder    *local.Folder  // nil where nothing is stored yet
+	cluster   *cluster       // nil where the engine is the folder's own
+	follow    *follow.Engine // nil where folder or cluster is
 	catalogue *local.Catalogue
 	secrets   *local.Secrets
 	runner    *ingest.Runner // nil where folder is
@@ -63,6 +66,13 @@ func (p *program) openParts(ctx context.Context, write bool) (*parts, error) {
 		return nil, err
 	}
 	x := &parts{catalogue: catalogue}
+	if spec, err := p.clusterSpec(); err != nil {
+		return nil, err
+	} else if spec != nil {
+		if x.cluster, err = p.openCluster(spec); err != nil {
+			return nil, err
+		}
+	}
 	if write {
 		x.folder, err = local.Create(ctx, p.cfg.Data, p.now)
 	} else if x.folder, err = p.openFolder(ctx); errors.Is(err, local.ErrNoData) {
@@ -76,6 +86,10 @@ func (p *program) openParts(ctx context.Context, write bool) (*parts, error) {
 	if x.folder != nil {
 		x.runner = p.newRunner(x.folder, x.secrets)
 		c.Store, c.Engine, c.Runner, c.Ledger = x.folder.Store, x.folder.Engine(), x.runner, x.runner
+	}
+	if x.folder != nil && x.cluster != nil {
+		x.follow = p.newFollower(x.folder, x.cluster)
+		c.Engine = x.follow
 	}
 	x.feeds = app.NewFeeds(c)
 	return x, nil

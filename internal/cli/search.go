@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/elasticintel/elasticintel/internal/config"
 	"github.com/elasticintel/elasticintel/internal/intel"
 	"github.com/elasticintel/elasticintel/internal/lookup"
 	"github.com/elasticintel/elasticintel/internal/query"
@@ -61,6 +62,7 @@ Exit code: 0, also where nothing is found; 2 where the query is broken, 5 where 
 	g.IntVar(&f.facetLimit, "facet-limit", f.facetLimit, "how many values of a field to show")
 	g.BoolVar(&f.count, "count", false, "show the total and the facets, no listings")
 	g.StringVar(&f.asOf, "as-of", "", "search what was known at this instant: RFC 3339, or a date (its end, UTC)")
+	p.cfg.Bind(g, config.EngineFlags()...)
 	_ = cmd.RegisterFlagCompletionFunc("sort", completeSort)
 	_ = cmd.RegisterFlagCompletionFunc("facets", completeFacets)
 	return cmd
@@ -79,7 +81,7 @@ func (p *program) search(ctx context.Context, text string, f searchFlags, flags 
 	if _, err := query.Parse(text, p.now()); err != nil { // also where there is no data
 		return brokenQuery(text, err)
 	}
-	svc, folder, _, err := p.openLookup(ctx, "")
+	svc, from, _, err := p.openLookup(ctx, "")
 	if err != nil {
 		return err
 	}
@@ -88,7 +90,7 @@ func (p *program) search(ctx context.Context, text string, f searchFlags, flags 
 		return err
 	}
 	if found.AsOf == nil {
-		p.warnStale(folder, time.Time{})
+		p.warnStale(from, time.Time{})
 	}
 	if found.Partial {
 		return exit(exitPartial)

@@ -14,6 +14,7 @@ import (
 	elasticintel "github.com/elasticintel/elasticintel"
 	"github.com/elasticintel/elasticintel/internal/app"
 	"github.com/elasticintel/elasticintel/internal/auth"
+	"github.com/elasticintel/elasticintel/internal/config"
 	"github.com/elasticintel/elasticintel/internal/feed"
 	"github.com/elasticintel/elasticintel/internal/intel"
 	"github.com/elasticintel/elasticintel/internal/local"
@@ -34,7 +35,7 @@ It listens on this machine only. For other machines make a key first (elasticint
 		Args: args(0, 0, "nothing"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.serve(cmd.Context()) },
 	}
-	p.cfg.Bind(cmd.Flags(), append(alertFlags(), "listen", "parallel", "keep-raw", "keep-history", "grace", "offline")...)
+	p.cfg.Bind(cmd.Flags(), append(append(alertFlags(), config.EngineFlags()...), "listen", "parallel", "keep-raw", "keep-history", "grace", "offline")...)
 	return cmd
 }
 
@@ -68,6 +69,9 @@ func (p *program) serve(ctx context.Context) error {
 		return errors.Join(err, a.Stop())
 	}
 	p.talk.say("ElasticIntel %s serves %s on http://%s with %s. Ctrl-C stops it.", versionText(), p.cfg.Data, ln.Addr(), plural(len(x.catalogue.Current().All()), "feed"))
+	if x.cluster != nil {
+		p.talk.say("Look-ups are answered by the %s, which follows the data folder.", x.cluster.where)
+	}
 	select {
 	case <-ctx.Done():
 		p.talk.say("Stopping; runs under way may finish for %s.", span(app.StopWithin))
@@ -106,6 +110,9 @@ func (p *program) appConfig(x *parts, keys *auth.Keys, ln net.Listener) app.Conf
 		Tidy:      x.runner.Tidy,
 		ReadAhead: func(ctx context.Context) error { return x.folder.Corpus.View().ReadAhead(ctx) },
 		Housekeep: func(ctx context.Context, first bool) error { return p.housekeep(ctx, x, first) },
+	}
+	if x.follow != nil { // the folder's own engine is not asked
+		c.Follow, c.ReadAhead = x.follow.Run, nil
 	}
 	if p.cfg.Feeds == "" {
 		c.Starter = starter()

@@ -8,20 +8,21 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/elasticintel/elasticintel/internal/config"
 	"github.com/elasticintel/elasticintel/internal/intel"
 )
 
 func (p *program) statsCmd() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: "stats", Short: "Count what is listed now",
 		Example: "  elasticintel stats\n  elasticintel stats --json",
 		Args:    args(0, 0, "nothing"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			f, err := p.openFolder(cmd.Context())
+			from, err := p.openEngine(cmd.Context())
 			if err != nil {
 				return err
 			}
-			st, err := f.Corpus.Stats(cmd.Context())
+			st, err := from.engine.Stats(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -49,6 +50,8 @@ func (p *program) statsCmd() *cobra.Command {
 			})
 		},
 	}
+	p.cfg.Bind(cmd.Flags(), config.EngineFlags()...)
+	return cmd
 }
 
 // memoryText writes what takes memory: "mapped 1.2 GB, directory 57.1 MB".

@@ -31,6 +31,9 @@ type Config struct {
 	Grace    intel.Duration // how long replaced segments stay for readers that still use them
 	Offline  bool           // serve only: answer, but pull nothing
 
+	Engine     string // EngineEmbedded or EngineOpenSearch; "" = what the data folder says, else embedded
+	OpenSearch OpenSearch
+
 	AlertWebhooks SecretList     // URLs that are told when a feed falls sick or heals
 	AlertNetworks NetworkList    // where they may be although it is not public
 	AlertAfter    intel.Duration // how long a feed must be in a class of health before that is told
@@ -44,6 +47,7 @@ func Default() Config {
 		Data: "ei-data", Output: "table", LogLevel: "error", Listen: "127.0.0.1:7331", Parallel: 4,
 		KeepRaw: intel.Duration(90 * 24 * time.Hour), Grace: intel.Duration(15 * time.Minute),
 		AlertAfter: intel.Duration(10 * time.Minute),
+		OpenSearch: OpenSearch{Index: "elasticintel-listings", Shards: 1, Replicas: ReplicasAuto},
 	}
 }
 
@@ -71,7 +75,7 @@ type setting struct {
 }
 
 func (c *Config) settings() []setting {
-	return []setting{
+	return append([]setting{
 		{"data", "", "folder that holds everything durable", &c.Data},
 		{"feeds", "", "folder of feed definitions (*.json) that replaces the built-in catalogue", &c.Feeds},
 		{"output", "o", "output format: table, json, ndjson or csv", &c.Output},
@@ -86,7 +90,7 @@ func (c *Config) settings() []setting {
 		{"alert-allow-network", "", "network in which webhooks may be although it is not public, such as 10.0.0.0/8; may be repeated", &c.AlertNetworks},
 		{"alert-after", "", "how long a feed must be in a new class of health before that is told; 0 tells at once", &c.AlertAfter},
 		{"offline", "", "answer from the data folder and pull no feed", &c.Offline},
-	}
+	}, c.engineSettings()...)
 }
 
 // Bind defines a flag for each named setting; its default is the field's present value.
@@ -259,14 +263,9 @@ func (c *Config) check() *ValueError {
 		{"output", c.Output, []string{"table", "json", "ndjson", "csv"}},
 		{"log-level", c.LogLevel, []string{"debug", "info", "warn", "error"}},
 	} {
-		if slices.Contains(f.allowed, f.value) {
-			continue
+		if e := oneOf(f.flag, f.value, f.allowed...); e != nil {
+			return e
 		}
-		hint := ""
-		if n := near.Name(f.value, f.allowed); n != "" {
-			hint = fmt.Sprintf(": did you mean %q?", n)
-		}
-		return &ValueError{Flag: f.flag, Reason: fmt.Sprintf("%q is none of %s%s", f.value, strings.Join(f.allowed, ", "), hint)}
 	}
 	if c.Data == "" {
 		return &ValueError{Flag: "data", Reason: "the data folder's name is empty"}
@@ -274,7 +273,21 @@ func (c *Config) check() *ValueError {
 	if c.Parallel < 1 || c.Parallel > 64 {
 		return &ValueError{Flag: "parallel", Reason: fmt.Sprintf("%d is not between 1 and 64", c.Parallel)}
 	}
-	return nil
+	return c.checkEngine()
+}
+
+// oneOf refuses a value that is not allowed, naming the nearest that is. "" is
+// allowed where it is among them, and not named.
+func oneOf(flag, value string, allowed ...string) *ValueError {
+	if slices.Contains(allowed, value) {
+		return nil
+	}
+	names := slices.DeleteFunc(slices.Clone(allowed), func(s string) bool { return s == "" })
+	hint := ""
+	if n := near.Name(value, names); n != "" {
+		hint = fmt.Sprintf(": did you mean %q?", n)
+	}
+	return &ValueError{Flag: flag, Reason: fmt.Sprintf("%q is none of %s%s", value, strings.Join(names, ", "), hint)}
 }
 
 // ValueError says that a setting has a value which it cannot have.

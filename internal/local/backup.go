@@ -109,7 +109,7 @@ func (b *backup) run(ctx context.Context) error {
 // rest copies what belongs to no head: raw downloads, settings, key hashes.
 func (b *backup) rest(ctx context.Context, key string) error {
 	switch top, _, _ := strings.Cut(key, "/"); top {
-	case "heads", "segments", "runs", "state", secretsDir, storeKey, lockFile:
+	case "heads", "segments", "runs", "state", secretsDir, storeKey, lockFile, indexFile:
 		return nil
 	}
 	err := b.object(ctx, key)

@@ -64,10 +64,4 @@ type Engine struct{ *corpus.Corpus }
 var _ app.Engine = Engine{}
 
 // Held says what is held, by feed.
-func (e Engine) Held() map[string]app.Held {
-	held := map[string]app.Held{}
-	for _, h := range e.View().Feeds() {
-		held[h.Feed] = app.Held{Version: h.Version, Listings: h.Open(), Snapshot: h.Info.Snapshot}
-	}
-	return held
-}
+func (e Engine) Held() map[string]app.Held { return app.HeldOf(e.Corpus) }

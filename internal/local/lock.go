@@ -1,6 +1,7 @@
 package local
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -56,6 +57,37 @@ func LockServe(root string) (release func(), err error) {
 		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
 	}
 	return func() { _ = f.Truncate(0); f.Close() }, nil
+}
+
+// indexFile is held by whoever brings an index of the folder's data up to date.
+const indexFile = "index.lock"
+
+// LockIndex claims the index of root's data for this process until release is
+// called or the process dies. It waits for another process that has it.
+func LockIndex(ctx context.Context, root string) (release func(), err error) {
+	f, err := os.OpenFile(filepath.Join(root, indexFile), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("data folder %s: %w", root, err)
+	}
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err = blob.Lock(f, false)
+		if !errors.Is(err, blob.ErrLocked) {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, ctx.Err()
+		case <-tick.C:
+		}
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	return func() { f.Close() }, nil
 }
 
 // ServerPID returns the process that serves root, and false where none does.

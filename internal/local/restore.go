@@ -71,7 +71,7 @@ func restoreMember(ctx context.Context, store *blob.Dir, root string, h *tar.Hea
 		}
 		return NewSecrets(root, nil).Set(name, secret(data))
 	}
-	if strings.HasPrefix(h.Name, ".") || strings.Contains(h.Name, "/.") || h.Name == lockFile {
+	if strings.HasPrefix(h.Name, ".") || strings.Contains(h.Name, "/.") || h.Name == lockFile || h.Name == indexFile {
 		return errors.New("is no object's key")
 	}
 	_, err := store.Put(ctx, h.Name, r, blob.Cond{}) // checks the key

@@ -39,6 +39,10 @@ type Engine struct {
 	sync   sync.Mutex // one Sync or Reindex at a time
 }
 
+// ErrMapping says that an index has documents as another version of this program
+// makes them. It can be asked, and Reindex makes it anew beside it.
+var ErrMapping = errors.New("is of another version")
+
 // counted are the Stats of one state.
 type counted struct {
 	seq   string
@@ -74,7 +78,7 @@ func (e *Engine) prepare(ctx context.Context) (index string, err error) {
 	}
 	if index != "" {
 		if of, _, _ := strings.Cut(e.indexName(0), "-000000"); !strings.HasPrefix(index, of+"-") {
-			return "", fmt.Errorf("opensearch: the index %s is of another version than %s: `elasticintel reindex` makes it anew", index, of)
+			return "", fmt.Errorf("opensearch: the index %s %w than %s: `elasticintel reindex` makes it anew", index, ErrMapping, of)
 		}
 		return index, nil
 	}

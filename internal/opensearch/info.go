@@ -2,10 +2,13 @@ package opensearch
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // The oldest version that this program is tested with.
@@ -71,3 +74,24 @@ func (c *Client) Health(ctx context.Context) (Health, error) {
 	err := c.call(ctx, request{method: http.MethodGet, path: "/_cluster/health"}, &h)
 	return h, err
 }
+
+// Down returns an *UnavailableError where the cluster, or every node of it, failed
+// when it was asked last; else nil. It asks nobody.
+func (c *Client) Down() error {
+	now := c.opt.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cluster.failures > 0 {
+		return &UnavailableError{RetryAfter: c.cluster.open(now), Err: errDown}
+	}
+	least := time.Duration(math.MaxInt64)
+	for _, n := range c.nodes {
+		if n.breaker.failures == 0 {
+			return nil
+		}
+		least = min(least, n.breaker.open(now))
+	}
+	return &UnavailableError{RetryAfter: least, Err: errDown}
+}
+
+var errDown = errors.New("it did not answer a moment ago")

@@ -27,6 +27,9 @@ var templateJSON []byte
 type Shape struct {
 	Shards   int // 0 = 1
 	Replicas int // 0 is right for a single node only
+	// AutoReplicas, in place of Replicas, lets the cluster have one copy more as soon
+	// as it has a second node, and none before.
+	AutoReplicas bool
 }
 
 // Template returns the index template, with the settings of s.
@@ -40,6 +43,9 @@ func Template(s Shape) ([]byte, error) {
 		return nil, fmt.Errorf("template.json has no template.settings.index")
 	}
 	index["number_of_shards"], index["number_of_replicas"] = max(s.Shards, 1), max(s.Replicas, 0)
+	if s.AutoReplicas {
+		index["auto_expand_replicas"] = "0-1"
+	}
 	return json.Marshal(t)
 }
 
