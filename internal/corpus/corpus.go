@@ -2,6 +2,8 @@ package corpus
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"maps"
 	"runtime"
@@ -53,6 +55,16 @@ func Open(ctx context.Context, store blob.Store, o Options) (*Corpus, error) {
 		return nil, err
 	}
 	return openWith(ctx, store, o, h)
+}
+
+// ID names the store, the same one in every process and in a restored backup; its
+// seed cannot be told from it.
+func (c *Corpus) ID() string {
+	var seed [16]byte
+	le.PutUint64(seed[:], c.hash.k0)
+	le.PutUint64(seed[8:], c.hash.k1)
+	sum := sha256.Sum256(append([]byte("the store whose seed is "), seed[:]...))
+	return hex.EncodeToString(sum[:12])
 }
 
 func openWith(ctx context.Context, store blob.Store, o Options, h hasher) (*Corpus, error) {

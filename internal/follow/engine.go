@@ -27,7 +27,7 @@ type Index interface {
 type Filler interface {
 	Feeds(ctx context.Context) ([]opensearch.Feed, error)
 	Sync(ctx context.Context, src opensearch.Source) (opensearch.SyncStats, error)
-	Reindex(ctx context.Context, src opensearch.Source) (opensearch.SyncStats, error)
+	Reindex(ctx context.Context, src opensearch.Source, o opensearch.ReindexOptions) (opensearch.SyncStats, error)
 }
 
 // Config is what an Engine is made of.

@@ -97,7 +97,7 @@ func (e *Engine) bring(ctx context.Context, src Source) (opensearch.SyncStats, e
 		return st, err
 	}
 	e.cfg.Say("The index is made anew: %v. Until that is done the old one answers.", err)
-	more, err := e.Index.Reindex(ctx, src)
+	more, err := e.Index.Reindex(ctx, src, opensearch.ReindexOptions{})
 	return sum(st, more), err
 }
 

@@ -8,13 +8,14 @@ import (
 // Source is one state of a corpus, as an index takes it.
 type Source struct {
 	*corpus.View
+	id     string
 	damage error
 }
 
 var _ opensearch.Source = Source{}
 
 // Of returns the present state of c.
-func Of(c *corpus.Corpus) Source { return Source{c.View(), c.Err()} }
+func Of(c *corpus.Corpus) Source { return Source{c.View(), c.ID(), c.Err()} }
 
 // Feeds implements opensearch.Source.
 func (s Source) Feeds() (out []opensearch.Feed) {
@@ -23,6 +24,9 @@ func (s Source) Feeds() (out []opensearch.Feed) {
 	}
 	return out
 }
+
+// ID implements opensearch.Source.
+func (s Source) ID() string { return s.id }
 
 // Err implements opensearch.Source.
 func (s Source) Err() error { return s.damage }

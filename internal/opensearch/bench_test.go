@@ -58,12 +58,12 @@ func BenchmarkRealIngest(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	template, err := Template(Shape{})
+	template, err := Template(Alias, Shape{})
 	if err != nil {
 		b.Fatal(err)
 	}
-	const name = "bench-" + TemplateName
-	call("PUT", "/_index_template/"+name, bytes.Replace(template, []byte(Alias+"-*"), []byte(name+"-*"), 1), nil)
+	const name = "bench-" + Alias
+	call("PUT", "/_index_template/"+name, bytes.Replace(template, []byte(IndexPattern(Alias)), []byte(name+"-*"), 1), nil)
 	ls := manyListings(n)
 	b.ResetTimer()
 	for range b.N {

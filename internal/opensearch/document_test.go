@@ -50,7 +50,7 @@ func listings() []intel.Listing {
 // mapped returns the types of the fields of the template, by path.
 func mapped(t *testing.T) map[string]string {
 	t.Helper()
-	raw, err := Template(Shape{})
+	raw, err := Template(Alias, Shape{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,23 +69,24 @@ func (e *Engine) Err() error {
 	return nil
 }
 
-// prepare returns the index that has the alias; where none has, it makes an empty
-// one. An index of another version of the mapping is not written to.
-func (e *Engine) prepare(ctx context.Context) (index string, err error) {
-	index, err = e.current(ctx)
-	if err != nil {
-		return "", err
+// ErrForeign says that another store fills the index.
+var ErrForeign = errors.New("the index is filled from another data folder")
+
+// versioned says why this program cannot write to the index.
+func (e *Engine) versioned(index string) error {
+	if strings.HasPrefix(index, versionOf(e.alias)) {
+		return nil
 	}
-	if index != "" {
-		if of, _, _ := strings.Cut(e.indexName(0), "-000000"); !strings.HasPrefix(index, of+"-") {
-			return "", fmt.Errorf("opensearch: the index %s %w than %s: `elasticintel reindex` makes it anew", index, ErrMapping, of)
-		}
-		return index, nil
+	return fmt.Errorf("opensearch: the index %s %w than %s: `elasticintel reindex` makes it anew", index, ErrMapping, strings.TrimSuffix(versionOf(e.alias), "-"))
+}
+
+// owned says why this source cannot fill the index of these facts.
+func (f *facts) owned(index string, src Source) error {
+	if f.Source == "" || f.Source == src.ID() {
+		return nil
 	}
-	if index, err = e.create(ctx, 1); err != nil {
-		return "", err
-	}
-	return index, e.point(ctx, index, "")
+	return fmt.Errorf("opensearch: %s: %w; give this one an index of its own (--opensearch-index NAME), or let it take this one over: `elasticintel reindex --take-over`",
+		index, ErrForeign)
 }
 
 // current returns the index that has the alias, "" where none does.
@@ -108,11 +109,6 @@ func (e *Engine) current(ctx context.Context) (string, error) {
 	return "", nil
 }
 
-// indexName is the nth index of this engine.
-func (e *Engine) indexName(n int) string {
-	return strings.Replace(IndexName(n), Alias, e.alias, 1)
-}
-
 // writeAlias is by which an index is written: one that somebody deleted is not
 // made anew by that, and one that is being filled is not the one that is asked.
 func writeAlias(index string) string { return index + "-write" }
@@ -120,15 +116,18 @@ func writeAlias(index string) string { return index + "-write" }
 // create makes the first index from the nth on that is not there. It shows what
 // is written when it is told to, and not in the midst of a Sync.
 func (e *Engine) create(ctx context.Context, n int) (string, error) {
-	t, err := Template(e.opt.Shape)
+	if err := CheckAlias(e.alias); err != nil {
+		return "", err
+	}
+	t, err := Template(e.alias, e.opt.Shape)
 	if err != nil {
 		return "", err
 	}
-	if err := e.client.call(ctx, request{method: http.MethodPut, path: "/_index_template/" + TemplateName, body: t}, nil); err != nil {
+	if err := e.client.call(ctx, request{method: http.MethodPut, path: "/_index_template/" + url.PathEscape(e.alias), body: t}, nil); err != nil {
 		return "", fmt.Errorf("write the index template: %w", err)
 	}
 	for ; ; n++ {
-		name := e.indexName(n)
+		name := IndexName(e.alias, n)
 		body, err := json.Marshal(clause{"settings": clause{"index": clause{"refresh_interval": "-1"}}, "aliases": clause{writeAlias(name): clause{}}})
 		if err != nil {
 			return "", err
@@ -141,7 +140,7 @@ func (e *Engine) create(ctx context.Context, n int) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("create the index %s: %w", name, err)
 		}
-		return name, e.publish(ctx, name, &facts{Feeds: map[string]*feedFact{}})
+		return name, nil
 	}
 }
 

@@ -47,6 +47,9 @@ func (v view) Feeds() (out []opensearch.Feed) {
 // Err implements opensearch.Source.
 func (v view) Err() error { return v.c.Err() }
 
+// ID implements opensearch.Source.
+func (v view) ID() string { return v.c.ID() }
+
 // Load implements enginetest.Loader.
 func (e *engine) Load(ctx context.Context, info intel.FeedInfo, at time.Time, entries []intel.Entry) error {
 	prev, etag, err := e.corpus.Head(ctx, info.ID)
@@ -114,19 +117,21 @@ func (a *aliases) engine(now func() time.Time) (*engine, error) {
 	return e, e.sync(ctx)
 }
 
-// remove deletes the indices of an alias.
+// remove deletes the indices of an alias, and their template.
 func (a *aliases) remove(alias string) {
-	req, err := http.NewRequest(http.MethodDelete, a.c.URLs[0]+"/"+alias+"-*", nil)
-	if err != nil {
-		a.t.Error(err)
-		return
+	for _, path := range []string{"/" + alias + "-*", "/_index_template/" + alias} {
+		req, err := http.NewRequest(http.MethodDelete, a.c.URLs[0]+path, nil)
+		if err != nil {
+			a.t.Error(err)
+			return
+		}
+		r, err := http.DefaultClient.Do(req)
+		if err != nil {
+			a.t.Error(err)
+			return
+		}
+		r.Body.Close()
 	}
-	r, err := http.DefaultClient.Do(req)
-	if err != nil {
-		a.t.Error(err)
-		return
-	}
-	r.Body.Close()
 }
 
 // TestEngine holds the cluster against the suite of all engines.
@@ -217,7 +222,7 @@ func TestSyncSendsChanges(t *testing.T) {
 	if p.Total != 1230 || len(before) != 1230 {
 		t.Errorf("%d of %d", len(before), p.Total)
 	}
-	if _, err := e.Reindex(t.Context(), view{e.corpus.View(), e.corpus}); err != nil {
+	if _, err := e.Reindex(t.Context(), view{e.corpus.View(), e.corpus}, opensearch.ReindexOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if after, _ := all(t, e, query.Search{Query: query.All{}}); !slices.Equal(before, after) {

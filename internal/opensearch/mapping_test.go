@@ -33,12 +33,12 @@ func TestRealMapping(t *testing.T) {
 // indexed makes an index of the template and writes the listings into it.
 func indexed(t *testing.T, c *Client, ls []intel.Listing, presence func(*intel.Listing) Presence) string {
 	t.Helper()
-	template, err := Template(Shape{})
+	template, err := Template(Alias, Shape{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	const name = "test-" + TemplateName // with OPENSEARCH_URL somebody may have listings in there
-	do(t, c, "PUT", "/_index_template/"+name, strings.Replace(string(template), Alias+"-*", name+"-*", 1))
+	const name = "test-" + Alias // with OPENSEARCH_URL somebody may have listings in there
+	do(t, c, "PUT", "/_index_template/"+name, strings.Replace(string(template), IndexPattern(Alias), name+"-*", 1))
 	_ = c.call(t.Context(), request{method: http.MethodDelete, path: "/" + name + "-1"}, nil) // of a run before
 	do(t, c, "PUT", "/"+name+"-1", `{"aliases":{"`+name+`":{}}}`)
 	b := c.NewBulk(t.Context(), BulkOptions{Alias: name})

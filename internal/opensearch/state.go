@@ -31,6 +31,8 @@ type facts struct {
 	Feeds  map[string]*feedFact `json:"feeds"`
 	Damage string               `json:"damage,omitempty"` // what the source could not read
 	Filled bool                 `json:"filled"`
+	Source string               `json:"source,omitempty"` // Source.ID
+	Marked int64                `json:"marked,omitempty"` // Unix milliseconds of the last mark of the filling
 
 	Rejected int             `json:"rejected,omitempty"` // documents that the index would not take, since it was made
 	Reject   string          `json:"reject,omitempty"`   // the first of them, and why
@@ -59,6 +61,10 @@ type feedFact struct {
 	LastGood int64          `json:"last_good"` // Unix milliseconds; what changed later was not sent
 	Purged   int64          `json:"purged,omitempty"`
 	Lost     int64          `json:"lost,omitempty"`
+
+	// Of an index that is being filled: what comes behind it in the order of values
+	// was not sent yet. nil: all was.
+	After *query.Position `json:"after,omitempty"`
 }
 
 // ends is when something of this kind that was last there at gone ends by

@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -26,6 +24,8 @@ type Source interface {
 	Search(ctx context.Context, s query.Search, emit func(*intel.Listing) error) (query.Page, error)
 	// Err says what part of its data cannot be read.
 	Err() error
+	// ID names what is durable, whatever state it is in: an index is filled from one.
+	ID() string
 }
 
 // Feed is what is known of a feed, from its head.
@@ -50,11 +50,19 @@ type SyncStats struct {
 //
 // The changes are not those of Changes: those leave out starter data, what was
 // purged, and when a run last changed what has ended by itself since.
+//
+// Where there is no index it makes one, as Reindex does.
 func (e *Engine) Sync(ctx context.Context, src Source) (SyncStats, error) {
 	e.sync.Lock()
 	defer e.sync.Unlock()
-	index, err := e.prepare(ctx)
+	index, err := e.current(ctx)
 	if err != nil {
+		return SyncStats{}, err
+	}
+	if index == "" {
+		return e.reindex(ctx, "", src, ReindexOptions{})
+	}
+	if err := e.versioned(index); err != nil {
 		return SyncStats{}, err
 	}
 	p, err := e.client.open(ctx, index)
@@ -66,42 +74,22 @@ func (e *Engine) Sync(ctx context.Context, src Source) (SyncStats, error) {
 	if err != nil {
 		return SyncStats{}, err
 	}
+	if err := before.owned(index, src); err != nil {
+		return SyncStats{}, err
+	}
 	return e.send(ctx, index, before, src, p)
-}
-
-// Reindex fills a new index with all of the source, and puts it in the place of
-// the old one when it is whole.
-func (e *Engine) Reindex(ctx context.Context, src Source) (SyncStats, error) {
-	e.sync.Lock()
-	defer e.sync.Unlock()
-	before, err := e.current(ctx)
-	if err != nil {
-		return SyncStats{}, err
-	}
-	index, err := e.create(ctx, 1)
-	if err != nil {
-		return SyncStats{}, err
-	}
-	st, err := e.send(ctx, index, &facts{}, src, nil)
-	if err != nil { // nobody will ever ask it
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-		defer cancel()
-		_ = e.client.call(ctx, request{method: http.MethodDelete, path: "/" + url.PathEscape(index)}, nil) // what failed before matters more
-		return st, err
-	}
-	return st, e.point(ctx, index, before)
 }
 
 // send writes what differs between the facts and the source. p shows the index
 // as it was; nil where it is empty.
 func (e *Engine) send(ctx context.Context, index string, before *facts, src Source, p *pit) (st SyncStats, err error) {
 	b := e.client.NewBulk(ctx, BulkOptions{Alias: writeAlias(index), Copies: e.opt.Copies})
-	next := &facts{Feeds: map[string]*feedFact{}, Filled: true, Long: maps.Clone(before.Long), Blank: maps.Clone(before.Blank)}
+	next := &facts{Feeds: map[string]*feedFact{}, Filled: true, Source: src.ID(), Marked: before.Marked, Long: maps.Clone(before.Long), Blank: maps.Clone(before.Blank)}
 	if damage := src.Err(); damage != nil {
 		next.Damage = damage.Error()
 	}
 	for _, f := range src.Feeds() {
-		now := &feedFact{Info: f.Info, LastGood: f.LastGood.UnixMilli(), Purged: millisOf(f.Purged), Lost: millisOf(f.Lost)}
+		now := f.fact()
 		next.Feeds[f.Info.ID] = now
 		s := sending{e: e, src: src, bulk: b, feed: now, facts: next, pit: p}
 		looked, ferr := s.feedSince(ctx, before.Feeds[f.Info.ID])
@@ -128,6 +116,11 @@ func (e *Engine) send(ctx context.Context, index string, before *facts, src Sour
 		err = e.publish(ctx, index, next)
 	}
 	return st, errors.Join(err, closed)
+}
+
+// fact is what the index has of the feed when all of it was sent.
+func (f *Feed) fact() *feedFact {
+	return &feedFact{Info: f.Info, LastGood: f.LastGood.UnixMilli(), Purged: millisOf(f.Purged), Lost: millisOf(f.Lost)}
 }
 
 func sameFacts(a, b *facts) bool {
@@ -169,6 +162,14 @@ func millisOf(t time.Time) int64 {
 
 // publish writes the facts behind the listings that they belong to, and shows both.
 func (e *Engine) publish(ctx context.Context, index string, f *facts) error {
+	if err := e.write(ctx, index, f); err != nil {
+		return err
+	}
+	return e.refresh(ctx, index)
+}
+
+// write writes the facts behind the listings that they belong to.
+func (e *Engine) write(ctx context.Context, index string, f *facts) error {
 	f.Seq = rand.Text()
 	b := e.client.NewBulk(ctx, BulkOptions{Alias: writeAlias(index), Copies: e.opt.Copies})
 	for id, v := range map[string]any{factsID: f, stateID: state{f.Seq}} {
@@ -178,10 +179,8 @@ func (e *Engine) publish(ctx context.Context, index string, f *facts) error {
 		}
 		_ = b.Add(Op{ID: id, Source: source, Name: "the " + id + " of the index"}) // Close tells
 	}
-	if _, err := b.Close(); err != nil {
-		return err
-	}
-	return e.refresh(ctx, index)
+	_, err := b.Close()
+	return err
 }
 
 // sending sends one feed.
@@ -193,6 +192,7 @@ type sending struct {
 	facts *facts // that will be published
 	pit   *pit   // of the index as it was; nil: it is empty
 	sent  map[string]bool
+	added func(l *intel.Listing) error // is told of each listing behind its Add; nil: nobody is
 }
 
 // errEnough ends a search.
@@ -205,28 +205,38 @@ var errEnough = errors.New("enough")
 func (s *sending) feedSince(ctx context.Context, before *feedFact) (looked bool, err error) {
 	switch {
 	case before == nil:
-		return true, s.since(ctx, nil)
-	case before.Purged != s.feed.Purged || before.Lost != s.feed.Lost || before.LastGood > s.feed.LastGood ||
-		before.Info.Snapshot != "" && s.feed.Info.Snapshot == "":
-		s.sent = map[string]bool{}
-		if err := s.since(ctx, nil); err != nil {
-			return true, err
-		}
-		return true, s.prune(ctx, s.feed.Info.ID)
+		return true, s.since(ctx, nil, nil)
+	case s.feed.forgot(before):
+		return true, s.anew(ctx)
 	case !sameJSON(before.Info, s.feed.Info):
-		return true, s.since(ctx, nil)
+		return true, s.since(ctx, nil, nil)
 	case before.LastGood != s.feed.LastGood:
-		return true, s.since(ctx, &before.LastGood)
+		return true, s.since(ctx, &before.LastGood, nil)
 	}
 	return false, nil
 }
 
-// since sends the feed's listings that changed after an instant, nil for all.
-func (s *sending) since(ctx context.Context, told *int64) error {
+// forgot says whether the feed may have fewer listings than it had before.
+func (f *feedFact) forgot(before *feedFact) bool {
+	return before.Purged != f.Purged || before.Lost != f.Lost || before.LastGood > f.LastGood || before.Info.Snapshot != "" && f.Info.Snapshot == ""
+}
+
+// anew sends all of the feed, and takes out what else the index has of it.
+func (s *sending) anew(ctx context.Context) error {
+	s.sent = map[string]bool{}
+	if err := s.since(ctx, nil, nil); err != nil {
+		return err
+	}
+	return s.prune(ctx, s.feed.Info.ID)
+}
+
+// since sends the feed's listings that changed after an instant, nil for all; of
+// all those behind a position in the order of values, where after is not nil.
+func (s *sending) since(ctx context.Context, told *int64, after *query.Position) error {
 	id := s.feed.Info.ID
 	search := query.Search{Query: query.Equal{Field: query.FieldFeed, Value: strings.TrimSpace(string(query.Fold(nil, id)))}} // the newest change first
 	if told == nil {
-		search.Sort = query.Sort{By: query.ByValue}
+		search.Sort, search.After = query.Sort{By: query.ByValue}, after
 	}
 	_, err := s.src.Search(ctx, search, func(l *intel.Listing) error {
 		switch {
@@ -244,7 +254,10 @@ func (s *sending) since(ctx context.Context, told *int64) error {
 		if s.sent != nil {
 			s.sent[op.ID] = true
 		}
-		return s.bulk.Add(op)
+		if err := s.bulk.Add(op); err != nil || s.added == nil {
+			return err
+		}
+		return s.added(l)
 	})
 	if errors.Is(err, errEnough) {
 		return nil
