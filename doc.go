@@ -16,6 +16,7 @@
 //	internal/terms        an ordered dictionary from keys to sets of documents: a segment's text index
 //	internal/corpus       the embedded engine: immutable segments per feed, look-ups, search, history
 //	internal/opensearch   the distributed engine's ground: a client of a cluster, and bulk writing that loses nothing
+//	internal/opensearch/dashboards  saved objects for OpenSearch Dashboards
 //	internal/ingest       one run of a feed: fetch, archive, parse, guard, merge, commit, ledger
 //	internal/notify       messages to webhooks, signed, through the guarded client
 //	internal/schedule     when runs start, one per feed at a time

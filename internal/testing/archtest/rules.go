@@ -25,8 +25,9 @@ var allowed = map[string][]string{
 	"internal/source": {"internal/intel", "internal/feed", "internal/fetch", "internal/parse"},
 
 	// Engines never import each other, nor who asks them.
-	"internal/corpus":     {"internal/intel", "internal/blob", "internal/query", "internal/terms"},
-	"internal/opensearch": {"internal/intel", "internal/blob", "internal/query"},
+	"internal/corpus":                {"internal/intel", "internal/blob", "internal/query", "internal/terms"},
+	"internal/opensearch":            {"internal/intel", "internal/blob", "internal/query"},
+	"internal/opensearch/dashboards": {"internal/opensearch"},
 
 	// What the product does.
 	"internal/lookup":            {"internal/intel", "internal/score", "internal/query"},
@@ -57,7 +58,7 @@ var allowed = map[string][]string{
 	"internal/deploy":    {"internal/config"},
 	"internal/cli": {".", "internal/intel", "internal/app", "internal/auth", "internal/aws", "internal/blob", "internal/config", "internal/corpus",
 		"internal/deploy", "internal/enrich", "internal/export", "internal/feed", "internal/fetch", "internal/follow", "internal/ingest", "internal/local", "internal/lookup",
-		"internal/near", "internal/notify", "internal/opensearch", "internal/parse", "internal/query", "internal/score", "internal/source"},
+		"internal/near", "internal/notify", "internal/opensearch", "internal/opensearch/dashboards", "internal/parse", "internal/query", "internal/score", "internal/source"},
 	"cmd/elasticintel": {"internal/cli"},
 	"cmd/lambda":       {"internal/app", "internal/aws", "internal/awslambda", "internal/config"},
 }
