@@ -3,6 +3,7 @@ package opensearch
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -23,19 +24,57 @@ type question struct {
 
 // reply is the answer to a search.
 type reply struct {
-	TimedOut bool `json:"timed_out"`
-	Shards   struct {
-		Total  int `json:"total"`
-		Failed int `json:"failed"`
-	} `json:"_shards"`
-	Hits struct {
+	TimedOut *bool      `json:"timed_out"`
+	Shards   shardsDone `json:"_shards"`
+	Hits     struct {
 		Total struct {
-			Value int `json:"value"`
+			Value    int    `json:"value"`
+			Relation string `json:"relation"`
 		} `json:"total"`
 		Hits []hit `json:"hits"`
 	} `json:"hits"`
 	Aggs map[string]json.RawMessage `json:"aggregations"`
 	PIT  string                     `json:"pit_id"`
+}
+
+// shardsDone says how many shards did what was asked.
+type shardsDone struct {
+	Total      int `json:"total"`
+	Successful int `json:"successful"`
+	Failed     int `json:"failed"`
+}
+
+// all says why that were not all of them. An answer that does not speak of shards
+// is none of OpenSearch.
+func (s shardsDone) all() error {
+	switch {
+	case s.Total <= 0:
+		return errors.New("the answer does not say which shards it is of")
+	case s.Failed != 0 || s.Successful != s.Total:
+		return fmt.Errorf("%d of %d shards answered", s.Successful, s.Total)
+	}
+	return nil
+}
+
+// whole says why the reply is no whole answer to the question: "nothing found" is
+// believed only of an answer that says that everything was searched.
+func (r *reply) whole(q *question) error {
+	got, total := len(r.Hits.Hits), r.Hits.Total
+	switch {
+	case r.TimedOut == nil || *r.TimedOut:
+		return errors.New("the search was not finished in time, or the answer does not say")
+	case r.Shards.all() != nil:
+		return r.Shards.all()
+	case r.Hits.Hits == nil:
+		return errors.New("the answer has no list of hits")
+	case got > q.Size:
+		return fmt.Errorf("the answer has %d hits, asked for were %d", got, q.Size)
+	case q.Count && total.Relation != "eq":
+		return errors.New("the answer does not count all that was found")
+	case q.Count && (got > total.Value || q.After == nil && got < min(q.Size, total.Value)):
+		return fmt.Errorf("the answer has %d hits and says that %d were found", got, total.Value)
+	}
+	return nil
 }
 
 // hit is one document of a reply.
@@ -67,8 +106,8 @@ func (c *Client) ask(ctx context.Context, index string, q *question) (*reply, er
 	if err := c.call(ctx, r, out); err != nil {
 		return nil, err
 	}
-	if out.TimedOut || out.Shards.Failed > 0 {
-		return nil, fmt.Errorf("POST %s: %d of %d shards did not answer", r.path, out.Shards.Failed, out.Shards.Total)
+	if err := out.whole(q); err != nil {
+		return nil, &NodeError{r.op(), "the cluster", err}
 	}
 	if q.PIT != nil && out.PIT != "" {
 		q.PIT.ID = out.PIT
@@ -88,18 +127,20 @@ const keepAlive = "2m"
 // open begins a point in time. close must be called.
 func (c *Client) open(ctx context.Context, index string) (*pit, error) {
 	var got struct {
-		ID     string `json:"pit_id"`
-		Shards struct {
-			Failed int `json:"failed"`
-		} `json:"_shards"`
+		ID     string     `json:"pit_id"`
+		Shards shardsDone `json:"_shards"`
 	}
-	err := c.call(ctx, request{method: http.MethodPost, path: "/" + url.PathEscape(index) + "/_search/point_in_time",
-		query: url.Values{"keep_alive": {keepAlive}, "allow_partial_pit_creation": {"false"}}}, &got)
-	if err != nil {
+	r := request{method: http.MethodPost, path: "/" + url.PathEscape(index) + "/_search/point_in_time",
+		query: url.Values{"keep_alive": {keepAlive}, "allow_partial_pit_creation": {"false"}}}
+	if err := c.call(ctx, r, &got); err != nil {
 		return nil, err
 	}
-	if got.ID == "" || got.Shards.Failed > 0 {
-		return nil, fmt.Errorf("point in time of %s: %d shards failed", index, got.Shards.Failed)
+	why := got.Shards.all()
+	if got.ID == "" {
+		why = errors.New("the answer names no point in time")
+	}
+	if why != nil {
+		return nil, &NodeError{r.op(), "the cluster", why}
 	}
 	return &pit{got.ID, keepAlive}, nil
 }

@@ -91,11 +91,22 @@ func (f *facts) owned(index string, src Source) error {
 
 // current returns the index that has the alias, "" where none does.
 func (e *Engine) current(ctx context.Context) (string, error) {
-	var got map[string]json.RawMessage
-	err := e.client.call(ctx, request{method: http.MethodGet, path: "/_alias/" + url.PathEscape(e.alias)}, &got)
+	var got map[string]struct {
+		Aliases map[string]json.RawMessage `json:"aliases"`
+	}
+	r := request{method: http.MethodGet, path: "/_alias/" + url.PathEscape(e.alias)}
+	err := e.client.call(ctx, r, &got)
 	var status *StatusError
-	if errors.As(err, &status) && status.Status == http.StatusNotFound {
-		return "", nil
+	if errors.As(err, &status) && status.Status == http.StatusNotFound && strings.Contains(status.Reason, e.alias) {
+		return "", nil // said by the cluster, and not by something in front of it
+	}
+	for name := range got {
+		if got[name].Aliases[e.alias] == nil && err == nil {
+			err = &NodeError{r.op(), "the cluster", fmt.Errorf("the answer says nothing of the alias %s", e.alias)}
+		}
+	}
+	if err == nil && len(got) == 0 {
+		err = &NodeError{r.op(), "the cluster", errors.New("the answer is empty")}
 	}
 	if err != nil {
 		return "", fmt.Errorf("ask for the index: %w", err)
@@ -123,7 +134,7 @@ func (e *Engine) create(ctx context.Context, n int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := e.client.call(ctx, request{method: http.MethodPut, path: "/_index_template/" + url.PathEscape(e.alias), body: t}, nil); err != nil {
+	if err := e.client.change(ctx, request{method: http.MethodPut, path: "/_index_template/" + url.PathEscape(e.alias), body: t}); err != nil {
 		return "", fmt.Errorf("write the index template: %w", err)
 	}
 	for ; ; n++ {
@@ -132,7 +143,7 @@ func (e *Engine) create(ctx context.Context, n int) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		err = e.client.call(ctx, request{method: http.MethodPut, path: "/" + url.PathEscape(name), body: body}, nil)
+		err = e.client.change(ctx, request{method: http.MethodPut, path: "/" + url.PathEscape(name), body: body})
 		var status *StatusError
 		if errors.As(err, &status) && status.Type == "resource_already_exists_exception" {
 			continue
@@ -154,7 +165,7 @@ func (e *Engine) point(ctx context.Context, index, before string) error {
 	if err != nil {
 		return err
 	}
-	if err := e.client.call(ctx, request{method: http.MethodPost, path: "/_aliases", body: body}, nil); err != nil {
+	if err := e.client.change(ctx, request{method: http.MethodPost, path: "/_aliases", body: body}); err != nil {
 		return fmt.Errorf("let %s point to %s: %w", e.alias, index, err)
 	}
 	return nil
@@ -163,13 +174,12 @@ func (e *Engine) point(ctx context.Context, index, before string) error {
 // refresh shows what was written.
 func (e *Engine) refresh(ctx context.Context, index string) error {
 	var got struct {
-		Shards struct {
-			Failed int `json:"failed"`
-		} `json:"_shards"`
+		Shards shardsDone `json:"_shards"`
 	}
-	err := e.client.call(ctx, request{method: http.MethodPost, path: "/" + url.PathEscape(index) + "/_refresh"}, &got)
-	if err == nil && got.Shards.Failed > 0 {
-		err = fmt.Errorf("%d shards failed", got.Shards.Failed)
+	r := request{method: http.MethodPost, path: "/" + url.PathEscape(index) + "/_refresh"}
+	err := e.client.call(ctx, r, &got)
+	if s := got.Shards; err == nil && (s.Failed > 0 || s.Successful <= 0) { // copies that no node has are no failure, and come back with all that is in them
+		err = &NodeError{r.op(), "the cluster", fmt.Errorf("%d of %d shards failed", s.Failed, s.Total)}
 	}
 	if err != nil {
 		return fmt.Errorf("refresh %s: %w", index, err)

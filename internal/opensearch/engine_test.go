@@ -28,6 +28,7 @@ type engine struct {
 	corpus *corpus.Corpus
 	last   opensearch.SyncStats
 	alias  string
+	now    func() time.Time
 }
 
 // view is one state of a corpus.
@@ -89,13 +90,23 @@ type aliases struct {
 	t       testing.TB
 	members int // EngineOptions.MaxMembers
 	shards  int
+	urls    []string                                   // by which the engine asks; nil: those of c
+	wait    func(context.Context, time.Duration) error // Options.Wait
+	now     func() time.Time                           // Options.Now; nil: the machine's
 }
 
 // open is an enginetest.Opener.
 func (a *aliases) open(now func() time.Time) (enginetest.Loader, error) { return a.engine(now) }
 
 func (a *aliases) engine(now func() time.Time) (*engine, error) {
-	cl, err := opensearch.New(opensearch.Options{URLs: a.c.URLs, CA: a.c.CA, User: a.c.User, Password: a.c.Password, Now: time.Now})
+	o := opensearch.Options{URLs: a.c.URLs, CA: a.c.CA, User: a.c.User, Password: a.c.Password, Now: time.Now, Wait: a.wait}
+	if a.urls != nil {
+		o.URLs = a.urls
+	}
+	if a.now != nil {
+		o.Now = a.now
+	}
+	cl, err := opensearch.New(o)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +120,7 @@ func (a *aliases) engine(now func() time.Time) (*engine, error) {
 		return nil, err
 	}
 	alias := fmt.Sprintf("elasticintel-listings-test%d-%d", time.Now().UnixNano(), a.made.Add(1))
-	e := &engine{Engine: opensearch.NewEngine(cl, opensearch.EngineOptions{Alias: alias, MaxMembers: a.members, Shape: opensearch.Shape{Shards: a.shards}, Now: now}), corpus: c, alias: alias}
+	e := &engine{Engine: opensearch.NewEngine(cl, opensearch.EngineOptions{Alias: alias, MaxMembers: a.members, Shape: opensearch.Shape{Shards: a.shards}, Now: now}), corpus: c, alias: alias, now: now}
 	a.t.Cleanup(func() {
 		a.remove(alias)
 		cl.Close()

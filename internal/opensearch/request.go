@@ -66,6 +66,19 @@ func (c *Client) call(ctx context.Context, r request, out any) error {
 	return c.told(last)
 }
 
+// change makes a request that changes what the cluster as a whole knows. It counts
+// where the cluster says that it does.
+func (c *Client) change(ctx context.Context, r request) error {
+	var got struct {
+		Acknowledged bool `json:"acknowledged"`
+	}
+	err := c.call(ctx, r, &got)
+	if err == nil && !got.Acknowledged {
+		err = &NodeError{r.op(), "the cluster", errors.New("not all nodes have acknowledged it in time")}
+	}
+	return err
+}
+
 // pick returns a node that may be asked, the next in turn.
 func (c *Client) pick(last error) (*node, error) {
 	now := c.opt.Now()
