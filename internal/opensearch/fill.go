@@ -238,7 +238,7 @@ func (s *BulkStats) add(o BulkStats) {
 func (f *filling) feed(ctx context.Context, x *Feed) error {
 	id, now := x.Info.ID, x.fact()
 	was, there := f.next.Feeds[id], sum(f.held[id])
-	s := &sending{e: f.e, src: f.src, bulk: f.bulk, feed: now, facts: f.next, pit: f.pit}
+	s := &sending{e: f.e, src: f.src, bulk: f.bulk, feed: now, facts: f.next, enc: newEncoder(f.next), pit: f.pit}
 	s.added = func(*intel.Listing) error { f.count(1); return nil }
 	f.progress.Feed, f.base, f.most = id, f.progress.Listings, f.want[id]
 	f.tell()
@@ -276,7 +276,7 @@ func (f *filling) feed(ctx context.Context, x *Feed) error {
 }
 
 // rest sends the listings of a feed behind a position, nil for all, in the order of
-// values, and marks how far it came. That a large feed was begun is marked, too:
+// changes, and marks how far it came. That a large feed was begun is marked, too:
 // what of it is there then is known to be of this state.
 func (f *filling) rest(ctx context.Context, s *sending, after *query.Position) error {
 	mark := func(at query.Position) error {
@@ -298,7 +298,7 @@ func (f *filling) rest(ctx context.Context, s *sending, after *query.Position) e
 		if f.sent-f.marked < f.o.Mark {
 			return nil
 		}
-		return mark(query.Sort{By: query.ByValue}.Position(l))
+		return mark(query.Sort{}.Position(l))
 	}
 	return s.since(ctx, nil, after)
 }

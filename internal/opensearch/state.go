@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
@@ -62,7 +61,7 @@ type feedFact struct {
 	Purged   int64          `json:"purged,omitempty"`
 	Lost     int64          `json:"lost,omitempty"`
 
-	// Of an index that is being filled: what comes behind it in the order of values
+	// Of an index that is being filled: what comes behind it in the order of changes
 	// was not sent yet. nil: all was.
 	After *query.Position `json:"after,omitempty"`
 }
@@ -132,36 +131,6 @@ func (e *Engine) load(ctx context.Context, p *pit) (*facts, error) {
 	}
 	e.facts.Store(f)
 	return f, nil
-}
-
-// note notes what of the listing the fields of its document cannot say.
-func (f *facts) note(l *intel.Listing, d *document) {
-	for name, values := range d.EI.Whole {
-		if path := wholePrefix + name; path != places[query.FieldValue].whole { // which has no limit
-			f.noteLong(path, values)
-		}
-	}
-	if d.EI.Context != nil {
-		f.noteLong(contextWhole, d.EI.Context.Whole)
-	}
-	for field, p := range places {
-		if p.words == "" && p.whole == "" || f.Blank[string(field)] {
-			continue
-		}
-		for s := range (query.Doc{Listing: l}).Values(field) {
-			if c := s[0]; (c < 'a' || c > 'z') && strings.TrimSpace(string(query.Fold(nil, s))) == "" {
-				f.Blank = noted(f.Blank, string(field))
-			}
-		}
-	}
-}
-
-func (f *facts) noteLong(path string, values []string) {
-	for _, v := range values {
-		if len(v) > maxFlat {
-			f.Long = noted(f.Long, path)
-		}
-	}
 }
 
 func noted(m map[string]bool, key string) map[string]bool {

@@ -88,10 +88,11 @@ func (e *Engine) send(ctx context.Context, index string, before *facts, src Sour
 	if damage := src.Err(); damage != nil {
 		next.Damage = damage.Error()
 	}
+	enc := newEncoder(next)
 	for _, f := range src.Feeds() {
 		now := f.fact()
 		next.Feeds[f.Info.ID] = now
-		s := sending{e: e, src: src, bulk: b, feed: now, facts: next, pit: p}
+		s := sending{e: e, src: src, bulk: b, feed: now, facts: next, enc: enc, pit: p}
 		looked, ferr := s.feedSince(ctx, before.Feeds[f.Info.ID])
 		if err = ferr; err != nil {
 			break
@@ -190,7 +191,8 @@ type sending struct {
 	bulk  *Bulk
 	feed  *feedFact
 	facts *facts // that will be published
-	pit   *pit   // of the index as it was; nil: it is empty
+	enc   *encoder
+	pit   *pit // of the index as it was; nil: it is empty
 	sent  map[string]bool
 	added func(l *intel.Listing) error // is told of each listing behind its Add; nil: nobody is
 }
@@ -230,14 +232,13 @@ func (s *sending) anew(ctx context.Context) error {
 	return s.prune(ctx, s.feed.Info.ID)
 }
 
-// since sends the feed's listings that changed after an instant, nil for all; of
-// all those behind a position in the order of values, where after is not nil.
+// since sends the feed's listings that changed after an instant, nil for all, and
+// stand behind a position in the order of changes, nil for all.
 func (s *sending) since(ctx context.Context, told *int64, after *query.Position) error {
 	id := s.feed.Info.ID
-	search := query.Search{Query: query.Equal{Field: query.FieldFeed, Value: strings.TrimSpace(string(query.Fold(nil, id)))}} // the newest change first
-	if told == nil {
-		search.Sort, search.After = query.Sort{By: query.ByValue}, after
-	}
+	// The newest change first: the one order in which a source need not sort, and
+	// hold, what it gives.
+	search := query.Search{Query: query.Equal{Field: query.FieldFeed, Value: strings.TrimSpace(string(query.Fold(nil, id)))}, After: after}
 	_, err := s.src.Search(ctx, search, func(l *intel.Listing) error {
 		switch {
 		case l.Feed != id:
@@ -245,9 +246,7 @@ func (s *sending) since(ctx context.Context, told *int64, after *query.Position)
 		case told != nil && l.Changed.UnixMilli() <= *told:
 			return errEnough
 		}
-		d := newDocument(l, PresenceOf(l, time.UnixMilli(s.feed.LastGood)))
-		s.facts.note(l, d)
-		op, err := d.op(l)
+		op, err := s.enc.op(l, PresenceOf(l, time.UnixMilli(s.feed.LastGood)))
 		if err != nil {
 			return err
 		}
