@@ -16,6 +16,7 @@ import (
 	"github.com/elasticintel/elasticintel/internal/app"
 	"github.com/elasticintel/elasticintel/internal/auth"
 	"github.com/elasticintel/elasticintel/internal/blob"
+	"github.com/elasticintel/elasticintel/internal/config"
 	"github.com/elasticintel/elasticintel/internal/corpus"
 	"github.com/elasticintel/elasticintel/internal/feed"
 	"github.com/elasticintel/elasticintel/internal/local"
@@ -40,7 +41,7 @@ func (p *program) doctorCmd() *cobra.Command {
 	test := false
 	cmd := &cobra.Command{
 		Use: "doctor", Short: "Check everything that usually goes wrong, and say how to mend it",
-		Long: `Checks the data folder, the disk, the clock, the stored data, the catalogue, the feeds, the secrets, the keys, the
+		Long: `Checks the data folder, the disk, the clock, the stored data, the cluster where one is used, the catalogue, the feeds, the secrets, the keys, the
 address and the webhooks of alerts. It changes nothing, and sends nothing without --send-test-alert. Exit code 5 where something is broken; warnings alone are 0.`,
 		Example: "  elasticintel doctor\n  elasticintel doctor --json | jq '.[] | select(.level != \"ok\")'",
 		Args:    args(0, 0, "nothing"),
@@ -61,7 +62,7 @@ address and the webhooks of alerts. It changes nothing, and sends nothing withou
 		},
 	}
 	cmd.Flags().BoolVar(&test, "send-test-alert", false, "send a message of type test to each webhook")
-	p.cfg.Bind(cmd.Flags(), append(alertFlags(), "listen")...)
+	p.cfg.Bind(cmd.Flags(), append(append(alertFlags(), config.EngineFlags()...), "listen")...)
 	return cmd
 }
 
@@ -92,6 +93,7 @@ func (p *program) examine(ctx context.Context, testAlert bool) []finding {
 	p.checkFolder(add)
 	p.checkClock(add)
 	f := p.checkStore(ctx, add)
+	p.checkCluster(ctx, f, add)
 	p.checkFeeds(ctx, f, add)
 	p.checkSecrets(add)
 	p.checkServer(ctx, f, add)
@@ -111,6 +113,9 @@ func (p *program) checkFolder(add addFinding) {
 	root := p.cfg.Data
 	st, err := os.Stat(root)
 	switch {
+	case errors.Is(err, os.ErrNotExist) && p.cfg.Engine == config.EngineOpenSearch:
+		add("data folder", levelOK, "", "%s does not exist; the cluster answers without", root)
+		return
 	case errors.Is(err, os.ErrNotExist):
 		add("data folder", levelWarn, "`elasticintel serve` makes it, or name the right one with --data", "%s does not exist", root)
 		root = existingParent(root)
@@ -171,6 +176,8 @@ func (p *program) checkClock(add addFinding) {
 func (p *program) checkStore(ctx context.Context, add addFinding) *local.Folder {
 	f, err := local.Open(ctx, p.cfg.Data, p.now)
 	switch {
+	case errors.Is(err, local.ErrNoData) && p.cfg.Engine == config.EngineOpenSearch:
+		return nil // the cluster's is another check
 	case errors.Is(err, local.ErrNoData):
 		add("stored data", levelWarn, "`elasticintel serve` or `elasticintel ingest --all` loads some", "none yet")
 		return nil

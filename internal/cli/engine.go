@@ -165,10 +165,10 @@ func clusterHint(err error) string {
 	case errors.As(err, &status) && status.Status == 401:
 		return "Check --opensearch-user and the password (" + local.SecretVar(clusterSecret) + ", or secrets/" + clusterSecret + " in the data folder)."
 	case errors.As(err, &status) && status.Status == 403:
-		return "docs/opensearch.md lists the permissions that a reader and a writer need; `elasticintel doctor` tries them."
+		return "docs/opensearch.md lists the permissions that a reader and a writer need."
 	}
 	if _, passes := opensearch.RetryAfter(err); passes {
-		return "Is the cluster up, and --opensearch-url right? `elasticintel doctor` looks closer."
+		return "Is the cluster up, and --opensearch-url right?"
 	}
 	return ""
 }

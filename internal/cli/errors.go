@@ -73,8 +73,11 @@ func verdictOf(err error) (code int, hint string) {
 	case errors.As(err, &value):
 		return exitConfig, ""
 	case errors.Is(err, lookup.ErrEngine) && errors.As(err, &again) && again.RetryIn() > 0:
-		return exitUnreachable, fmt.Sprintf("What is listed is not known now. Try again in %s.", span((again.RetryIn()+time.Second-1).Truncate(time.Second)))
+		return exitUnreachable, fmt.Sprintf("What is listed is not known now. Try again in %s.", span((again.RetryIn() + time.Second - 1).Truncate(time.Second)))
 	default:
-		return exitUnreachable, clusterHint(err)
+		if hint = clusterHint(err); hint != "" {
+			hint += " `elasticintel doctor` looks closer."
+		}
+		return exitUnreachable, hint
 	}
 }

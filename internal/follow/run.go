@@ -96,7 +96,9 @@ func (e *Engine) bring(ctx context.Context, src Source) (opensearch.SyncStats, e
 	if !errors.Is(err, opensearch.ErrMapping) && !errors.Is(err, opensearch.ErrUnsynced) {
 		return st, err
 	}
-	e.cfg.Say("The index is made anew: %v. Until that is done the old one answers.", err)
+	if e.Status().Err == nil { // a retry is no news
+		e.cfg.Say("The index is made anew: %v. Until that is done the old one answers.", err)
+	}
 	more, err := e.Index.Reindex(ctx, src, opensearch.ReindexOptions{})
 	return sum(st, more), err
 }
