@@ -28,6 +28,7 @@ type Filler interface {
 	Feeds(ctx context.Context) ([]opensearch.Feed, error)
 	Sync(ctx context.Context, src opensearch.Source) (opensearch.SyncStats, error)
 	Reindex(ctx context.Context, src opensearch.Source, o opensearch.ReindexOptions) (opensearch.SyncStats, error)
+	Tidy(ctx context.Context) (opensearch.TidyStats, error)
 }
 
 // Config is what an Engine is made of.
@@ -53,6 +54,8 @@ type Engine struct {
 	cfg  Config
 	wake chan struct{} // holds one where the corpus changed
 	turn sync.Mutex    // held by Sync
+
+	tidied time.Time // when Run last tidied up; its own
 
 	mu sync.Mutex // guards what follows
 	st Status

@@ -40,6 +40,9 @@ func (e *Engine) Run(ctx context.Context) {
 			return
 		}
 		e.tell(ctx, was, err)
+		if err == nil {
+			e.tidy(ctx)
+		}
 		timer.Reset(e.pause(err))
 	}
 }

@@ -33,10 +33,11 @@ type facts struct {
 	Source string               `json:"source,omitempty"` // Source.ID
 	Marked int64                `json:"marked,omitempty"` // Unix milliseconds of the last mark of the filling
 
-	Rejected int             `json:"rejected,omitempty"` // documents that the index would not take, since it was made
-	Reject   string          `json:"reject,omitempty"`   // the first of them, and why
-	Long     map[string]bool `json:"long,omitempty"`     // paths of whole values of which some were ever too long for the index
-	Blank    map[string]bool `json:"blank,omitempty"`    // fields of which some texts were ever blank, which have no form to be found by
+	Rejected int               `json:"rejected,omitempty"` // documents that the index would not take, since it was made
+	Reject   string            `json:"reject,omitempty"`   // the first of them, and why
+	Refused  map[string]string `json:"refused,omitempty"`  // the first of them by id, and why
+	Long     map[string]bool   `json:"long,omitempty"`     // paths of whole values of which some were ever too long for the index
+	Blank    map[string]bool   `json:"blank,omitempty"`    // fields of which some texts were ever blank, which have no form to be found by
 }
 
 // err says what of the data is not in the index.

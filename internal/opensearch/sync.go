@@ -138,10 +138,13 @@ func sameJSON(a, b any) bool {
 	return err1 == nil && err2 == nil && bytes.Equal(x, y)
 }
 
+// maxRefused is how many refused documents are remembered by id.
+const maxRefused = 500
+
 // refused notes what the index would not take, and says whether that was all
 // that failed: one such document does not hold up the others for ever.
 func (f *facts) refused(before *facts, err error) bool {
-	f.Rejected, f.Reject = before.Rejected, before.Reject
+	f.Rejected, f.Reject, f.Refused = before.Rejected, before.Reject, before.Refused
 	var bulk *BulkError
 	if !errors.As(err, &bulk) || bulk.OpenAll > 0 || bulk.Err != nil || len(bulk.Rejected) == 0 {
 		return false
@@ -150,6 +153,15 @@ func (f *facts) refused(before *facts, err error) bool {
 		f.Reject = short(bulk.Rejected[0].Error(), 500)
 	}
 	f.Rejected += bulk.Stats.Rejected
+	f.Refused = maps.Clone(f.Refused)
+	for _, r := range bulk.Rejected {
+		if f.Refused == nil {
+			f.Refused = map[string]string{}
+		}
+		if len(f.Refused) < maxRefused {
+			f.Refused[r.Op.ID] = short(fmt.Sprintf("status %d %s: %s", r.Status, r.Type, r.Reason), 300)
+		}
+	}
 	return true
 }
 
