@@ -1,11 +1,9 @@
 package opensearch
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"maps"
@@ -92,12 +90,11 @@ func (e *Engine) Verify(ctx context.Context, src Source, o VerifyOptions) (*Repo
 // verifying is one Verify under way.
 type verifying struct {
 	reader
-	e    *Engine
-	src  Source
-	o    VerifyOptions
-	pit  *pit
-	out  *Report
-	left []string // paths that the index does not give back
+	e   *Engine
+	src Source
+	o   VerifyOptions
+	pit *pit
+	out *Report
 
 	skip    map[string]bool           // feeds that are behind
 	sampled map[string]stored         // of the index, by id
@@ -105,10 +102,7 @@ type verifying struct {
 	has     map[string]map[string]int // of the source, by feed and kind
 }
 
-func (v *verifying) run(ctx context.Context) (err error) {
-	if v.left, err = excludes(); err != nil {
-		return err
-	}
+func (v *verifying) run(ctx context.Context) error {
 	v.behind()
 	got, err := v.e.feedCounts(ctx, v.pit)
 	if err != nil {
@@ -280,89 +274,6 @@ func (v *verifying) picker() func(id string) bool {
 	}
 }
 
-// expected is what the index should have of a listing.
-type expected struct {
-	id, name string
-	answer   []byte // as look-ups show it, with times to the millisecond
-	changed  time.Time
-	fields   any // of the document, those that it gives back, without the listing
-}
-
-func (v *verifying) expect(id string, l *intel.Listing) (expected, error) {
-	op, err := newDocument(l, PresenceOf(l, time.UnixMilli(v.facts.Feeds[l.Feed].LastGood))).op(l)
-	if err != nil {
-		return expected{}, err
-	}
-	fields, err := v.fields(op.Source)
-	if err != nil {
-		return expected{}, err
-	}
-	answer, err := shown(l)
-	return expected{id: id, name: nameOf(l), answer: answer, changed: l.Changed, fields: fields}, err
-}
-
-// look holds what was picked against the index.
-func (v *verifying) look(ctx context.Context) error {
-	if len(v.picked) == 0 {
-		return nil
-	}
-	var want []string
-	for _, x := range v.picked {
-		want = append(want, x.id)
-	}
-	found, err := v.documents(ctx, ids(want...), len(want))
-	if err != nil {
-		return err
-	}
-	byID := map[string]stored{}
-	for _, d := range found {
-		byID[d.ID] = d
-	}
-	for i := range v.picked {
-		x := &v.picked[i]
-		if d, ok := byID[x.id]; ok {
-			v.compare(x, d)
-			continue
-		}
-		v.out.Compared++
-		if why, refused := v.facts.Refused[x.id]; refused {
-			v.problem(ProblemRefused, x.name, "the index would not take it: %s", why)
-		} else {
-			v.problem(ProblemMissing, x.name, "the data folder has it, the index has not")
-		}
-	}
-	v.picked = v.picked[:0]
-	return nil
-}
-
-// compare holds what is expected against what is there: what look-ups show of it,
-// and the fields by which it is found, as far as the index gives them back.
-func (v *verifying) compare(x *expected, d stored) {
-	v.out.Compared++
-	h := hit{ID: d.ID}
-	if err := json.Unmarshal(d.Source, &h.Source); err != nil {
-		v.problem(ProblemDiffers, x.name, "its document cannot be read: %v", err)
-		return
-	}
-	l, _, err := v.listing(&h)
-	if err != nil {
-		v.problem(ProblemDiffers, x.name, "%v", err)
-		return
-	}
-	fields, err1 := v.fields(d.Source)
-	got, err2 := shown(&l)
-	switch err := errors.Join(err1, err2); {
-	case err != nil:
-		v.problem(ProblemDiffers, x.name, "%v", err)
-	case !bytes.Equal(got, x.answer):
-		v.problem(ProblemDiffers, x.name, "the index says %s, the data folder %s", short(string(got), 400), short(string(x.answer), 400))
-	case l.Changed.UnixMilli() != x.changed.UnixMilli():
-		v.problem(ProblemDiffers, x.name, "the index says that it changed at %s, the data folder at %s", l.Changed.Format(time.RFC3339), x.changed.UTC().Format(time.RFC3339))
-	case !sameJSON(fields, x.fields):
-		v.problem(ProblemDiffers, x.name, "the fields by which it is found differ")
-	}
-}
-
 // counts compares how many listings each feed has of each kind.
 func (v *verifying) counts(got map[string]map[string]int) {
 	feeds := map[string]bool{}
@@ -391,41 +302,4 @@ func (v *verifying) counts(got map[string]map[string]int) {
 			v.problem(ProblemCount, "feed "+id, "%d listings of kind %s in the index, %d in the data folder%s", is, k, want, hint)
 		}
 	}
-}
-
-// shown is a listing as look-ups show it, with times to the millisecond.
-func shown(l *intel.Listing) ([]byte, error) {
-	var v any
-	if err := json.Unmarshal(l.AppendJSON(nil), &v); err != nil {
-		return nil, err
-	}
-	return json.Marshal(toMillis(v))
-}
-
-// excludes are the paths of a document that the index does not keep as they were sent.
-func excludes() ([]string, error) {
-	var t struct {
-		Template struct {
-			Mappings struct {
-				Source struct {
-					Excludes []string `json:"excludes"`
-				} `json:"_source"`
-			} `json:"mappings"`
-		} `json:"template"`
-	}
-	err := json.Unmarshal(templateJSON, &t)
-	return t.Template.Mappings.Source.Excludes, err
-}
-
-// fields are those that a document gives back, without the listing, with times to the millisecond.
-func (v *verifying) fields(source []byte) (any, error) {
-	var m map[string]any
-	if err := json.Unmarshal(source, &m); err != nil {
-		return nil, err
-	}
-	delete(m, "listing")
-	for _, path := range v.left {
-		removePath(m, path)
-	}
-	return toMillis(m), nil
 }

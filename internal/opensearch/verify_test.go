@@ -159,6 +159,6 @@ func TestVerifyRefused(t *testing.T) {
 		t.Errorf("%+v, %v, %v", st, err, e.Err())
 	}
 	if got := e.verify(t, opensearch.VerifyOptions{}); !slices.Equal(problems(got), want) {
-		t.Errorf("after a Reindex: %+v", got)
+		t.Errorf("after a Reindex: %q", problems(got))
 	}
 }
