@@ -53,6 +53,11 @@ func (s *script) Sync(_ context.Context, src opensearch.Source) (opensearch.Sync
 	return st, err
 }
 
+// Tidy has nothing to do.
+func (s *script) Tidy(context.Context) (opensearch.TidyStats, error) {
+	return opensearch.TidyStats{}, nil
+}
+
 func (s *script) Reindex(context.Context, opensearch.Source, opensearch.ReindexOptions) (opensearch.SyncStats, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
