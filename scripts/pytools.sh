@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 want=tools/python/requirements.txt dir=bin/pytools stamp=bin/pytools/requirements.txt
 if cmp -s "$want" "$stamp" && [ -x "$dir/bin/python" ]; then exit 0; fi
 if ! command -v python3 >/dev/null 2>&1; then
-  echo "pytools: python3 was not found; the tests with a real TAXII server and with PyMISP need it" >&2
+  echo "pytools: python3 was not found; the tests with a real TAXII server, PyMISP and botocore need it" >&2
   exit 1
 fi
 rm -rf "$dir"
@@ -21,7 +21,7 @@ if ! python3 -m venv "$dir" >bin/pytools.log 2>&1; then # Debian keeps the modul
     exit 1
   fi
 fi
-"$dir/bin/python" -m pip install --quiet --disable-pip-version-check --no-input -r "$want" >>bin/pytools.log 2>&1 || {
+"$dir/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --no-deps -r "$want" >>bin/pytools.log 2>&1 || {
   tail -n 3 bin/pytools.log >&2
   rm -rf "$dir"
   echo "pytools: the pinned packages of $want could not be installed" >&2
