@@ -18,7 +18,7 @@ func (p *program) checkCluster(ctx context.Context, f *local.Folder, add addFind
 	}
 	var c *cluster
 	if err == nil {
-		c, err = p.openCluster(spec)
+		c, err = p.openCluster(ctx, spec)
 	}
 	if err != nil {
 		_, hint := verdictOf(err)

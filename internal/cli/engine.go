@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/elasticintel/elasticintel/internal/aws"
 	"github.com/elasticintel/elasticintel/internal/config"
 	"github.com/elasticintel/elasticintel/internal/follow"
 	"github.com/elasticintel/elasticintel/internal/local"
@@ -52,10 +53,17 @@ func (p *program) clusterSpec() (*clusterSpec, error) {
 	return spec, nil
 }
 
-// openCluster makes ready to ask a cluster; nothing is sent yet.
-func (p *program) openCluster(spec *clusterSpec) (*cluster, error) {
+// openCluster makes ready to ask a cluster; nothing is sent to it yet.
+func (p *program) openCluster(ctx context.Context, spec *clusterSpec) (*cluster, error) {
 	o := opensearch.Options{URLs: spec.URLs, CA: spec.caPEM, Now: time.Now}
-	if spec.AuthMode() == config.AuthBasic {
+	switch spec.AuthMode() {
+	case config.AuthSigV4:
+		signer, err := aws.NewSigner(ctx, aws.Options{URLs: spec.URLs, Now: time.Now})
+		if err != nil {
+			return nil, configError(fmt.Errorf("--opensearch-auth sigv4: %w", err), "")
+		}
+		o.Sign = signer.Sign
+	case config.AuthBasic:
 		password, ok := local.NewSecrets(p.cfg.Data, p.cfg.Secrets).Get(clusterSecret)
 		if !ok {
 			return nil, configError(fmt.Errorf("the password of the cluster's user %s is not known", spec.User),
@@ -100,7 +108,7 @@ func (p *program) openEngine(ctx context.Context) (*asked, error) {
 	if spec == nil {
 		return p.openEmbedded(ctx)
 	}
-	c, err := p.openCluster(spec)
+	c, err := p.openCluster(ctx, spec)
 	if err != nil {
 		return nil, err
 	}

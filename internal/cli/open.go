@@ -69,7 +69,7 @@ func (p *program) openParts(ctx context.Context, write bool) (*parts, error) {
 	if spec, err := p.clusterSpec(); err != nil {
 		return nil, err
 	} else if spec != nil {
-		if x.cluster, err = p.openCluster(spec); err != nil {
+		if x.cluster, err = p.openCluster(ctx, spec); err != nil {
 			return nil, err
 		}
 	}

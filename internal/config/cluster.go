@@ -18,6 +18,7 @@ const (
 const (
 	AuthNone  = "none"
 	AuthBasic = "basic"
+	AuthSigV4 = "sigv4" // requests signed for Amazon OpenSearch Service
 )
 
 // ReplicasAuto lets the cluster have one copy more where it has a second node.
@@ -27,7 +28,7 @@ const ReplicasAuto = "auto"
 // setting but a secret.
 type OpenSearch struct {
 	URLs     URLList // of nodes of one cluster; a request goes to any of them
-	Auth     string  // AuthBasic or AuthNone; "" = basic where User is given, else none
+	Auth     string  // AuthBasic, AuthSigV4 or AuthNone; "" = basic where User is given, else none
 	User     string
 	CA       string // file of authorities to trust instead of the system's, PEM; "" = the system's
 	Index    string // the alias that is asked; indices' names begin with it
@@ -56,7 +57,7 @@ func (c *Config) engineSettings() []setting {
 	return []setting{
 		{"engine", "", "what finds listings: embedded (the data folder by itself) or opensearch (a cluster)", &c.Engine},
 		{"opensearch-url", "", "URLs of nodes of the cluster, such as https://host:9200; several with commas between", &o.URLs},
-		{"opensearch-auth", "", "how the cluster is told who asks: basic or none (default basic with a user, else none)", &o.Auth},
+		{"opensearch-auth", "", "how the cluster is told who asks: basic, sigv4 (AWS: credentials as the aws command finds them) or none (default basic with a user, else none)", &o.Auth},
 		{"opensearch-user", "", "user of the cluster; the password is the secret opensearch (EI_SECRET_OPENSEARCH)", &o.User},
 		{"opensearch-ca", "", "file of the authorities (PEM) to trust instead of the system's", &o.CA},
 		{"opensearch-index", "", "alias of the index; the indices' names begin with it", &o.Index},
@@ -110,7 +111,7 @@ func (c *Config) checkEngine() *ValueError {
 	if e := oneOf("engine", c.Engine, "", EngineEmbedded, EngineOpenSearch); e != nil {
 		return e
 	}
-	if e := oneOf("opensearch-auth", o.Auth, "", AuthBasic, AuthNone); e != nil {
+	if e := oneOf("opensearch-auth", o.Auth, "", AuthBasic, AuthSigV4, AuthNone); e != nil {
 		return e
 	}
 	if e := checkURLs(o.URLs, o.CA != ""); e != nil {

@@ -66,6 +66,7 @@ func TestCluster_SaysWhatIsWrong(t *testing.T) {
 		"--opensearch-auth=basik":                                                    `did you mean "basic"?`,
 		"--opensearch-auth=basic":                                                    "--opensearch-user (EI_OPENSEARCH_USER): --opensearch-auth basic needs a user",
 		"--opensearch-auth=none --opensearch-user=joe":                               "takes no user",
+		"--opensearch-auth=sigv4 --opensearch-user=joe":                              "sigv4 takes no user",
 		"--opensearch-user=a:b":                                                      "has a colon",
 		"--opensearch-index=*":                                                       "--opensearch-index (EI_OPENSEARCH_INDEX)",
 		"--opensearch-index=Upper":                                                   "lower-case",

@@ -54,6 +54,9 @@ func (e *StatusError) Error() string {
 	case http.StatusUnauthorized:
 		s += "; the user and password, or the signature, were refused"
 	case http.StatusForbidden:
+		if do := signedHint(e.Reason); do != "" {
+			return s + "; " + do
+		}
 		s += "; the user lacks a permission (docs/opensearch.md lists those needed), or the index is blocked"
 	}
 	return s
@@ -61,6 +64,25 @@ func (e *StatusError) Error() string {
 
 // RetryIn implements lookup.Retrier: what the cluster asked for, 0 where it asked for nothing.
 func (e *StatusError) RetryIn() time.Duration { return e.RetryAfter }
+
+// signedHint is what to do about what Amazon says of a signed request; "" where
+// somebody else says something.
+func signedHint(reason string) string {
+	for _, h := range []struct{ says, do string }{
+		{"security token included in the request is expired", "get new credentials and start again (those of SSO and of roles are renewed by themselves)"},
+		{"security token included in the request is invalid", "these credentials were withdrawn, or are of no account"},
+		{"Signature expired", "the clock of this machine is wrong"},
+		{"Signature not yet current", "the clock of this machine is wrong"},
+		{"signature we calculated does not match", "the secret key is wrong, or something on the way changes the request"},
+		{"Credential should be scoped", "the region is not that of the domain: set AWS_REGION"},
+		{"not authorized to perform", "the access policy of the domain, or that of the role, must allow es:ESHttp* on it"},
+	} {
+		if strings.Contains(reason, h.says) {
+			return h.do
+		}
+	}
+	return ""
+}
 
 // Temporary says that the same request may succeed later.
 func (e *StatusError) Temporary() bool { return temporaryStatus(e.Status) }
@@ -112,13 +134,18 @@ func (c *Client) statusError(op, node string, r *http.Response, body []byte) *St
 	if s, err := strconv.Atoi(r.Header.Get("Retry-After")); err == nil && s > 0 {
 		e.RetryAfter = time.Duration(min(s, 3600)) * time.Second
 	}
-	var got struct{ Error cause }
+	var got struct {
+		Error   cause
+		Message string // Amazon's door
+	}
 	if json.Unmarshal(body, &got) == nil && got.Error.Type != "" {
 		why := got.Error
 		if len(why.Root) > 0 {
 			why = why.Root[0]
 		}
 		e.Type, e.Reason = short(why.Type, 100), why.text()
+	} else if got.Message != "" {
+		e.Reason = short(got.Message, 500)
 	} else {
 		e.Reason = short(strings.Join(strings.Fields(string(body)), " "), 200)
 	}
