@@ -24,6 +24,7 @@
 //	internal/auth         API keys and roles
 //	internal/api          the HTTP API
 //	internal/app          wires the parts together: New, Start, Stop
+//	internal/aws          the door to Amazon's cloud: signed requests; the only one with its SDK
 //	internal/follow       lets the index of a cluster follow the object store
 //	internal/local        the parts for one machine: data folder, lock, secrets
 //	internal/near         the name a person meant: spelling suggestions
