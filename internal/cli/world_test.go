@@ -25,6 +25,7 @@ type world struct {
 	t     *testing.T
 	feeds *feedserver.Server
 	dir   string // work folder: feeds/, data/
+	env   []string
 }
 
 func newWorld(t *testing.T, ids ...string) *world {
@@ -52,7 +53,7 @@ func (w *world) define(id, more string) {
 func (w *world) command(args ...string) *exec.Cmd {
 	cmd := exec.Command("elasticintel", args...)
 	cmd.Dir = w.dir
-	cmd.Env = append(os.Environ(), "EI_DATA=data", "EI_FEEDS=feeds", "EI_LISTEN=127.0.0.1:0")
+	cmd.Env = append(append(os.Environ(), "EI_DATA=data", "EI_FEEDS=feeds", "EI_LISTEN=127.0.0.1:0"), w.env...)
 	return cmd
 }
 
