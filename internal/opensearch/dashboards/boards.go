@@ -12,9 +12,9 @@ type search struct {
 }
 
 func searches() []search {
-	columns := []string{value, kind, feed, trust, firstSeen}
+	columns := []string{value, kind, feed, threat, "ei.whole.malware", "ei.whole.tag", trust, firstSeen} // not the aliases of ECS, which no _source has
 	return []search{
-		{id: "elasticintel-table-new", title: "Listings: new in the time picked", picked: true, columns: []string{value, kind, feed, trust}, sort: firstSeen},
+		{id: "elasticintel-table-new", title: "Listings: new in the time picked", picked: true, columns: columns[:7], sort: firstSeen},
 		{id: "elasticintel-table-now", title: "Listings: listed now, latest change first", filters: listed(), columns: append([]string{changed}, columns...), sort: changed,
 			note: "A row opens to all that the feed says, its context too."},
 		{id: "elasticintel-table-ended", title: "Listings: ended within 30 days", filters: ended(), columns: append([]string{lastSeen}, columns...), sort: lastSeen},
