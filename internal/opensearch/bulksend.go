@@ -1,7 +1,6 @@
 package opensearch
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -47,7 +46,7 @@ func (l *lane) try(ops []Op) (again []Op, pause time.Duration, err error) {
 			"timeout":       {"20s"},
 			"require_alias": {"true"},
 		},
-		body:  appendBody(nil, ops),
+		body:  bodyOf(ops),
 		lines: true,
 	}, &reply)
 	if err == nil {
@@ -202,8 +201,13 @@ func blocked(status int, errorType string) bool {
 	return false
 }
 
-// appendBody writes the ops as NDJSON.
-func appendBody(b []byte, ops []Op) []byte {
+// bodyOf writes the ops as NDJSON.
+func bodyOf(ops []Op) []byte {
+	size := 0
+	for i := range ops {
+		size += opSize(&ops[i])
+	}
+	b := make([]byte, 0, size)
 	for i := range ops {
 		op := &ops[i]
 		if op.Source == nil {
@@ -211,9 +215,9 @@ func appendBody(b []byte, ops []Op) []byte {
 		} else {
 			b = append(b, `{"index":{"_id":`...)
 		}
-		b = appendQuoted(b, op.ID)
+		b = appendText(b, op.ID)
 		if op.Routing != "" {
-			b = appendQuoted(append(b, `,"routing":`...), op.Routing)
+			b = appendText(append(b, `,"routing":`...), op.Routing)
 		}
 		b = append(b, "}}\n"...)
 		if op.Source != nil {
@@ -221,9 +225,4 @@ func appendBody(b []byte, ops []Op) []byte {
 		}
 	}
 	return b
-}
-
-func appendQuoted(b []byte, s string) []byte {
-	q, _ := json.Marshal(s) // a string always can
-	return append(b, q...)
 }

@@ -40,7 +40,8 @@ func DocumentID(i intel.Indicator, feed string) string {
 	return digest(16, i.Kind.String(), i.Value, feed)
 }
 
-// RoutingOf decides the shard: all that is said of one indicator lies in one.
+// RoutingOf decides the shard, where there are several: all that is said of one
+// indicator lies in one. In a single one it would take 20 bytes a document.
 func RoutingOf(i intel.Indicator) string { return digest(6, i.Kind.String(), i.Value) }
 
 // ListingOp is what writes a listing, whose Changed must be set. One without a

@@ -3,6 +3,7 @@ package opensearch
 import (
 	"encoding/json"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -208,18 +209,46 @@ func TestUnchangedIsTheSame(t *testing.T) {
 	}
 }
 
-// TestListingComesBack: what is kept is enough to make the listing again.
+// TestListingComesBack: what is kept is enough to make the listing again, with
+// what its feed says of itself and without.
 func TestListingComesBack(t *testing.T) {
-	for _, l := range listings() {
-		var got intel.Listing
-		if err := json.Unmarshal(newDocument(&l, Presence{}).Listing, &got); err != nil {
+	ls := append(listings(), manyListings(3)...)
+	rnd := rand.New(rand.NewPCG(3, 3))
+	for range 300 {
+		l := oddListing(rnd)
+		l.Intervals = append(l.Intervals, intel.Interval{From: t0.AddDate(1, 0, 0)})
+		ls = append(ls, l)
+		l.Info = &intel.FeedInfo{Provider: l.Provider, Description: l.Description, ThreatType: l.ThreatType, TLP: l.TLP, Confidence: l.Confidence}
+		ls = append(ls, l)
+		l.Provider, l.Description, l.ThreatType, l.TLP, l.Confidence = "", "", "", "", 0
+		ls = append(ls, l)
+	}
+	for _, l := range ls {
+		op, err := ListingOp(&l, Presence{Gone: t0})
+		if err != nil {
 			t.Fatal(err)
 		}
-		got.Info, got.Changed, got.Relation = l.Info, l.Changed, l.Relation
+		var d struct {
+			Listing json.RawMessage `json:"listing"`
+		}
+		if err := json.Unmarshal(op.Source, &d); err != nil {
+			t.Fatal(err)
+		}
+		got, err := readKept(d.Listing, func(feed string) *intel.FeedInfo {
+			if feed != l.Feed {
+				t.Errorf("asked for %q", feed)
+			}
+			return l.Info
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got.Relation, l.LastSeen = l.Relation, t0
+		l.Context = slices.Clone(l.Context)
 		for _, l := range []*intel.Listing{&l, &got} {
 			slices.SortFunc(l.Context, func(a, b intel.Field) int { return strings.Compare(a.Name, b.Name) })
 		}
-		if a, b := string(l.AppendJSON(nil)), string(got.AppendJSON(nil)); a != b {
+		if a, b := normalJSON(t, l.AppendJSON(nil)), normalJSON(t, got.AppendJSON(nil)); a != b || got.Info != l.Info {
 			t.Errorf("%.500s\n%.500s", a, b)
 		}
 	}

@@ -103,8 +103,12 @@ func (e *encoder) op(l *intel.Listing, p Presence) (Op, error) {
 	}
 	e.room = e.write(e.room, l, p)
 	i := intel.Indicator{Kind: l.Kind, Value: l.Canonical}
-	return Op{ID: DocumentID(i, l.Feed), Routing: RoutingOf(i), Source: e.room[start:len(e.room):len(e.room)],
-		Name: l.Kind.String() + " " + short(l.Canonical, 200) + " of feed " + l.Feed}, nil
+	op := Op{ID: DocumentID(i, l.Feed), Source: e.room[start:len(e.room):len(e.room)],
+		Name: l.Kind.String() + " " + short(l.Canonical, 200) + " of feed " + l.Feed}
+	if e.facts.Routed {
+		op.Routing = RoutingOf(i)
+	}
+	return op, nil
 }
 
 // read takes the texts of a listing in hand.
@@ -221,9 +225,7 @@ func (e *encoder) name(s string) ctxName {
 // write appends the document of the listing that was read.
 func (e *encoder) write(b []byte, l *intel.Listing, p Presence) []byte {
 	b = appendDate(append(b, `{"@timestamp":`...), l.Changed)
-	kept := *l
-	kept.Relation, kept.Listed, kept.LastSeen = intel.RelExact, false, p.Gone.UTC() // told anew by whoever reads it
-	b = kept.AppendJSON(append(b, `,"listing":`...))
+	b = appendKept(append(b, `,"listing":`...), l, p)
 	b = append(b, `,"threat":{`...)
 	if l.Info != nil && l.Info.Name != "" {
 		b = appendText(append(b, `"feed":{"name":`...), l.Info.Name)

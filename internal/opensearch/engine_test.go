@@ -2,6 +2,7 @@ package opensearch_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -216,6 +217,9 @@ func TestSyncSendsChanges(t *testing.T) {
 	}
 	entries := numbered(1200, "x")
 	load(info, entries, 1200)
+	if n := routed(t, a, e.alias); n != 0 {
+		t.Errorf("%d documents say in which shard they are, and there is one", n)
+	}
 	load(intel.FeedInfo{ID: "b", Presence: intel.Snapshot}, numbered(30, "y"), 30)
 	load(info, entries, 0)
 	found, err := e.Find(t.Context(), intel.Ask(entries[7].Indicator), time.Time{}, nil)
@@ -343,6 +347,11 @@ func TestShards(t *testing.T) {
 	if err := e.Load(t.Context(), intel.FeedInfo{ID: "a", Presence: intel.Snapshot}, began, numbered(1200, "x")); err != nil {
 		t.Fatal(err)
 	}
+	// Nothing that is said of an indicator lies in another shard than the rest: else
+	// the counts of values were those of parts.
+	if n := routed(t, a, e.alias); n != 1200 {
+		t.Errorf("%d documents say in which shard they are", n)
+	}
 	got, p := all(t, e, query.Search{Query: query.All{}, Sort: query.Sort{By: query.ByValue}, Facets: []query.Field{query.FieldValue}, FacetLimit: 5})
 	if len(got) != 1200 || p.Total != 1200 || !slices.IsSorted(got) || p.Facets[0].Other != 1195 || p.Facets[0].Values[0].Value != "198.51.0.0" {
 		t.Errorf("%d, %+v", len(got), p)
@@ -350,6 +359,23 @@ func TestShards(t *testing.T) {
 	if st, err := e.Stats(t.Context()); err != nil || st.Listings != 1200 || st.Indicators != 1200 {
 		t.Errorf("%+v, %v", st, err)
 	}
+}
+
+// routed counts the documents that were written with a routing.
+func routed(t *testing.T, a *aliases, index string) int {
+	t.Helper()
+	r, err := http.Post(a.c.URLs[0]+"/"+index+"/_count", "application/json", strings.NewReader(`{"query":{"exists":{"field":"_routing"}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	var got struct {
+		Count *int `json:"count"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&got); err != nil || got.Count == nil {
+		t.Fatalf("%s: %v", r.Status, err)
+	}
+	return *got.Count
 }
 
 // TestRefusedDocument: what the index does not take is an error once, remembered,

@@ -262,12 +262,12 @@ func (f *fake) sums() (requests, largest int) {
 
 func TestBodyIsLines(t *testing.T) {
 	ops := []Op{{ID: `a"b`, Routing: "r\n", Source: []byte(`{"x":1}`)}, {ID: "c"}}
-	got, err := readBody(appendBody(nil, ops))
+	got, err := readBody(bodyOf(ops))
 	want := []sent{{"index", `a"b`, "r\n", `{"x":1}`}, {"delete", "c", "", ""}}
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("%v, %v", got, err)
 	}
-	if !bytes.HasSuffix(appendBody(nil, ops), []byte("\n")) {
+	if !bytes.HasSuffix(bodyOf(ops), []byte("\n")) {
 		t.Error("the body does not end with a line end")
 	}
 }

@@ -61,7 +61,7 @@ func (e *Engine) Reindex(ctx context.Context, src Source, o ReindexOptions) (Syn
 func (e *Engine) reindex(ctx context.Context, before string, src Source, o ReindexOptions) (SyncStats, error) {
 	index, have, err := e.begun(ctx, src)
 	if err == nil && index == "" {
-		have = &facts{}
+		have = &facts{Routed: e.opt.Shape.Shards > 1}
 		index, err = e.create(ctx, 1)
 	}
 	if err != nil {

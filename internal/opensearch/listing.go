@@ -1,7 +1,6 @@
 package opensearch
 
 import (
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -17,17 +16,20 @@ type reader struct {
 
 // listing returns what the document says; ok is false where it began later.
 func (r *reader) listing(h *hit) (l intel.Listing, ok bool, err error) {
-	if err := json.Unmarshal(h.Source.Listing, &l); err != nil {
+	var f *feedFact
+	l, err = readKept(h.Source.Listing, func(feed string) *intel.FeedInfo {
+		if f = r.facts.Feeds[feed]; f == nil {
+			return nil
+		}
+		return &f.Info
+	})
+	if err != nil {
 		return l, false, fmt.Errorf("document %s cannot be read: %w; `elasticintel reindex` makes it anew", h.ID, err)
 	}
-	f := r.facts.Feeds[l.Feed]
 	if f == nil || len(l.Intervals) == 0 {
 		return l, false, fmt.Errorf("document %s is of feed %q, which the index does not know; `elasticintel reindex` makes it anew", h.ID, l.Feed)
 	}
-	l.Info, l.Changed, l.Relation = &f.Info, h.Source.Changed.UTC(), intel.RelExact
-	if l.Context == nil {
-		l.Context = intel.Fields{}
-	}
+	l.Changed, l.Relation = h.Source.Changed.UTC(), intel.RelExact
 	return l, r.settle(&l, f), nil
 }
 

@@ -30,6 +30,7 @@ type facts struct {
 	Feeds  map[string]*feedFact `json:"feeds"`
 	Damage string               `json:"damage,omitempty"` // what the source could not read
 	Filled bool                 `json:"filled"`
+	Routed bool                 `json:"routed,omitempty"` // documents say in which shard they are; where there is one they need not
 	Source string               `json:"source,omitempty"` // Source.ID
 	Marked int64                `json:"marked,omitempty"` // Unix milliseconds of the last mark of the filling
 

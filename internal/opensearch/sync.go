@@ -84,7 +84,7 @@ func (e *Engine) Sync(ctx context.Context, src Source) (SyncStats, error) {
 // as it was; nil where it is empty.
 func (e *Engine) send(ctx context.Context, index string, before *facts, src Source, p *pit) (st SyncStats, err error) {
 	b := e.client.NewBulk(ctx, BulkOptions{Alias: writeAlias(index), Copies: e.opt.Copies})
-	next := &facts{Feeds: map[string]*feedFact{}, Filled: true, Source: src.ID(), Marked: before.Marked, Long: maps.Clone(before.Long), Blank: maps.Clone(before.Blank)}
+	next := &facts{Feeds: map[string]*feedFact{}, Filled: true, Routed: before.Routed, Source: src.ID(), Marked: before.Marked, Long: maps.Clone(before.Long), Blank: maps.Clone(before.Blank)}
 	if damage := src.Err(); damage != nil {
 		next.Damage = damage.Error()
 	}
