@@ -1,6 +1,7 @@
 package opensearch
 
 import (
+	"encoding/base64"
 	"slices"
 	"strings"
 	"time"
@@ -38,6 +39,31 @@ func PresenceOf(l *intel.Listing, lastGood time.Time) Presence {
 // DocumentID is the id of the document of what a feed says of an indicator.
 func DocumentID(i intel.Indicator, feed string) string {
 	return digest(16, i.Kind.String(), i.Value, feed)
+}
+
+// idSet is a set of ids of documents, as the hashes that they are: a large feed has
+// millions.
+type idSet map[[16]byte]struct{}
+
+func (s idSet) add(id string) {
+	if h, ok := hashOf(id); ok {
+		s[h] = struct{}{}
+	}
+}
+
+func (s idSet) has(id string) bool {
+	h, ok := hashOf(id)
+	_, has := s[h]
+	return ok && has
+}
+
+// hashOf is the hash that an id of DocumentID is; ok is false for every other one.
+func hashOf(id string) (h [16]byte, ok bool) {
+	if base64.RawURLEncoding.DecodedLen(len(id)) != len(h) {
+		return h, false
+	}
+	_, err := base64.RawURLEncoding.Strict().Decode(h[:], []byte(id))
+	return h, err == nil
 }
 
 // RoutingOf decides the shard, where there are several: all that is said of one

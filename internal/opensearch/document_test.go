@@ -265,6 +265,23 @@ func TestIDs(t *testing.T) {
 			seen[id] = true
 		}
 	}
+	set := idSet{}
+	for id := range seen {
+		set.add(id)
+	}
+	set.add(stateID)
+	for id := range seen {
+		if !set.has(id) || set.has(id[1:]+"_") {
+			t.Error(id)
+		}
+	}
+	if set.has(stateID) || len(set) != len(seen) {
+		t.Errorf("%d ids of %d", len(set), len(seen))
+	}
+	l := listings()[0]
+	if op, err := newEncoder(&facts{Routed: true}).op(&l, Presence{}); err != nil || op.Routing != RoutingOf(intel.Indicator{Kind: l.Kind, Value: l.Canonical}) {
+		t.Errorf("routing %q, %v", op.Routing, err)
+	}
 	if i := (intel.Indicator{Kind: intel.Domain, Value: "a.example"}); len(RoutingOf(i)) != 8 {
 		t.Error(RoutingOf(i))
 	}

@@ -204,8 +204,8 @@ type sending struct {
 	feed  *feedFact
 	facts *facts // that will be published
 	enc   *encoder
-	pit   *pit // of the index as it was; nil: it is empty
-	sent  map[string]bool
+	pit   *pit                         // of the index as it was; nil: it is empty
+	sent  idSet                        // where what was not sent is to be taken out; else nil
 	added func(l *intel.Listing) error // is told of each listing behind its Add; nil: nobody is
 }
 
@@ -237,7 +237,7 @@ func (f *feedFact) forgot(before *feedFact) bool {
 
 // anew sends all of the feed, and takes out what else the index has of it.
 func (s *sending) anew(ctx context.Context) error {
-	s.sent = map[string]bool{}
+	s.sent = idSet{}
 	if err := s.since(ctx, nil, nil); err != nil {
 		return err
 	}
@@ -263,7 +263,7 @@ func (s *sending) since(ctx context.Context, told *int64, after *query.Position)
 			return err
 		}
 		if s.sent != nil {
-			s.sent[op.ID] = true
+			s.sent.add(op.ID)
 		}
 		if err := s.bulk.Add(op); err != nil || s.added == nil {
 			return err
@@ -296,7 +296,7 @@ func (s *sending) prune(ctx context.Context, feed string) error {
 				return fmt.Errorf("document %s: %w", h.ID, err)
 			}
 			q.After = []any{int(l.Kind), l.Canonical}
-			if s.sent[h.ID] {
+			if s.sent.has(h.ID) {
 				continue
 			}
 			if err := s.bulk.Add(Op{ID: h.ID, Routing: h.Routing, Name: l.Canonical}); err != nil {
