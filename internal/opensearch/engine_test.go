@@ -54,6 +54,14 @@ func (v view) ID() string { return v.c.ID() }
 
 // Load implements enginetest.Loader.
 func (e *engine) Load(ctx context.Context, info intel.FeedInfo, at time.Time, entries []intel.Entry) error {
+	if err := e.run(ctx, info, at, entries); err != nil {
+		return err
+	}
+	return e.sync(ctx)
+}
+
+// run puts a run of a feed into the corpus.
+func (e *engine) run(ctx context.Context, info intel.FeedInfo, at time.Time, entries []intel.Entry) error {
 	prev, etag, err := e.corpus.Head(ctx, info.ID)
 	if err != nil {
 		return err
@@ -62,10 +70,8 @@ func (e *engine) Load(ctx context.Context, info intel.FeedInfo, at time.Time, en
 	if err != nil {
 		return err
 	}
-	if _, err := e.corpus.Commit(ctx, m.Next, etag); err != nil {
-		return err
-	}
-	return e.sync(ctx)
+	_, err = e.corpus.Commit(ctx, m.Next, etag)
+	return err
 }
 
 func (e *engine) sync(ctx context.Context) (err error) {
