@@ -2,8 +2,10 @@ package lookup
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
 )
@@ -17,10 +19,27 @@ const (
 	maxAhead  = 2 * workers
 )
 
+// manySize is batchSize for a ManyFinder, to which asking is dearer than finding.
+const manySize = 500
+
+// ManyFinder is an engine that answers many questions at once in less time than
+// one by one. It is optional.
+type ManyFinder interface {
+	// FindMany calls emit once for each question, in their order, with what Find
+	// would find, or with an error that wraps an *intel.ValueError and is of that question
+	// alone. Listings are emit's to keep; what they point to may be shared with
+	// others and is only read. The first error of emit, ctx or the engine ends
+	// it and is returned; the questions before it were answered. It must fit into
+	// memory what all questions find: whoever asks about wide networks should do so one by one.
+	FindMany(ctx context.Context, qs []intel.Question, at time.Time, emit func(i int, ls []intel.Listing, err error) error) error
+}
+
 // batch is a run of values with their answers, in order.
 type batch struct {
 	values  []string
 	answers []intel.Answer
+	asked   []intel.Question // of a ManyFinder, and at which of the values they are
+	places  []int
 	later   []bool          // answers that the emitting side makes, one at a time
 	err     error           // of the engine: answers are not complete
 	done    chan struct{}   // one token when a worker is through with it
@@ -30,7 +49,8 @@ type batch struct {
 // Answers looks up every value that next gives until it says false, and hands
 // the answers to emit in that order: one for each value. Memory stays flat
 // however many there are, two values are worked on at the same time, and a value
-// is answered as soon as it is there, so next may wait for more. next is called
+// is answered as soon as it is there, so next may wait for more: what has come
+// while others were worked on is asked for together. next is called
 // from another goroutine than emit, never twice at once. An answer and what it
 // points to is valid only until emit returns. The first error of next, emit, the
 // engine or ctx ends the work and is returned; the values before it were or
@@ -38,7 +58,12 @@ type batch struct {
 // call of next may still be waiting when Answers returns.
 func (s *Service) Answers(ctx context.Context, next func() (value string, ok bool, err error), o Options, emit func(*intel.Answer) error) error {
 	ctx, cancel := context.WithCancel(ctx)
-	values, readErr := make(chan string, 2*batchSize), make(chan error, 1)
+	size, answer := batchSize, s.work
+	if e, ok := s.engine.(ManyFinder); ok {
+		size = manySize
+		answer = func(ctx context.Context, b *batch, o Options) { s.workMany(ctx, e, b, o) }
+	}
+	values, readErr := make(chan string, 2*size), make(chan error, 1)
 	go func() {
 		readErr <- read(ctx, next, values)
 		close(values)
@@ -52,14 +77,15 @@ func (s *Service) Answers(ctx context.Context, next func() (value string, ok boo
 	defer wg.Wait()
 	defer cancel()
 	wg.Go(func() {
-		gather(ctx, values, free, work, order)
+		gather(ctx, size, values, free, work, order)
 		close(work)
 		close(order)
 	})
 	for range workers {
 		wg.Go(func() {
 			for b := range work {
-				s.work(ctx, b, o)
+				answer(ctx, b, o)
+				b.done <- struct{}{}
 			}
 		})
 	}
@@ -91,9 +117,9 @@ func read(ctx context.Context, next func() (string, bool, error), values chan<- 
 	}
 }
 
-// gather makes batches of the values that are there, waiting only for the first
+// gather makes batches of at most size of the values that are there, waiting only for the first
 // of each, and hands them to the workers and to the emitting side.
-func gather(ctx context.Context, values <-chan string, free <-chan *batch, work, order chan<- *batch) {
+func gather(ctx context.Context, size int, values <-chan string, free <-chan *batch, work, order chan<- *batch) {
 	for {
 		var b *batch
 		select {
@@ -111,7 +137,7 @@ func gather(ctx context.Context, values <-chan string, free <-chan *batch, work,
 		case <-ctx.Done():
 			return
 		}
-		for len(b.values) < batchSize {
+		for len(b.values) < size {
 			select {
 			case v, ok := <-values:
 				if ok {
@@ -129,7 +155,6 @@ func gather(ctx context.Context, values <-chan string, free <-chan *batch, work,
 
 // work makes a batch's answers.
 func (s *Service) work(ctx context.Context, b *batch, o Options) {
-	defer func() { b.done <- struct{}{} }()
 	b.err = nil
 	b.answers, b.later, b.arena = b.answers[:0], b.later[:0], b.arena[:0]
 	for _, v := range b.values {
@@ -153,6 +178,39 @@ func (s *Service) work(ctx context.Context, b *batch, o Options) {
 			return
 		}
 		b.grow(a.Listings)
+	}
+}
+
+// workMany makes a batch's answers, those of all values together.
+func (s *Service) workMany(ctx context.Context, e ManyFinder, b *batch, o Options) {
+	b.answers, b.later, b.asked, b.places = b.answers[:0], b.later[:0], b.asked[:0], b.places[:0]
+	for i, v := range b.values {
+		b.answers, b.later = append(b.answers, intel.Answer{}), append(b.later, false)
+		ind, bad := identify(v, o.Kinds)
+		if bad != nil {
+			unusable(&b.answers[i], v, bad)
+			continue
+		}
+		q := intel.Ask(ind)
+		if b.later[i] = wide(q.Inside); !b.later[i] {
+			b.asked, b.places = append(b.asked, q), append(b.places, i)
+		}
+	}
+	answered := 0
+	b.err = e.FindMany(ctx, b.asked, o.AsOf, func(i int, ls []intel.Listing, err error) error {
+		at := b.places[i]
+		if err := s.complete(ctx, b.values[at], b.asked[i], o, ls, err, &b.answers[at]); err != nil {
+			return err
+		}
+		answered++
+		return nil
+	})
+	if b.err == nil || answered == len(b.asked) {
+		return
+	}
+	b.answers = b.answers[:b.places[answered]] // the ones before it are good
+	if ctx.Err() == nil && !errors.Is(b.err, ErrEngine) {
+		b.err = engineError(&b.asked[answered], b.err)
 	}
 }
 

@@ -26,8 +26,19 @@ func from(values []string) func() (string, bool, error) {
 	}
 }
 
+// engines are an engine that is asked one by one, and one that is asked many at once.
+func engines(t testing.TB) map[string]lookup.Engine {
+	return map[string]lookup.Engine{"one": world(t), "many": &lookuptest.Many{Engine: world(t)}}
+}
+
 func TestAnswers_equalsAnswerOneByOne(t *testing.T) {
-	s := lookup.New(world(t), clock)
+	for name, e := range engines(t) {
+		t.Run(name, func(t *testing.T) { equalsOneByOne(t, e) })
+	}
+}
+
+func equalsOneByOne(t *testing.T, e lookup.Engine) {
+	s := lookup.New(e, clock)
 	pool := []string{"192.0.2.7", "hxxp://www.bad.example[.]com/x", "192.0.2.0/24", "nonsense here", "198.51.100.9", "192.0.2.7:443", "", "www.bad.example.com", "0.0.0.0/1"}
 	for _, n := range []int{0, 1, 31, 32, 33, 64, 1000} {
 		for _, o := range []lookup.Options{{}, {AsOf: days(-6)}, {Summary: true}} {
@@ -54,8 +65,44 @@ func TestAnswers_equalsAnswerOneByOne(t *testing.T) {
 	}
 }
 
+// TestAnswers_asksTogether: what has come while others were worked on is asked for
+// at once, and a value that is refused is the only one that has no answer.
+func TestAnswers_asksTogether(t *testing.T) {
+	e := &lookuptest.Many{Engine: world(t)}
+	e.Fail = func(q intel.Question) error {
+		if q.Indicator.Value == "192.0.2.200" {
+			return fmt.Errorf("no: %w", &intel.ValueError{Code: "too_many", Reason: "more than I like"})
+		}
+		return nil
+	}
+	many := make([]string, 5000)
+	for i := range many {
+		many[i] = fmt.Sprintf("192.0.2.%d", i%256)
+	}
+	n, refused := 0, 0
+	err := lookup.New(e, clock).Answers(t.Context(), from(many), lookup.Options{}, func(a *intel.Answer) error {
+		if a.Value != many[n] {
+			t.Errorf("answer %d is of %s, want %s", n, a.Value, many[n])
+		}
+		n++
+		if a.Error != nil {
+			refused++
+		}
+		return nil
+	})
+	if err != nil || n != 5000 || refused != 19 || e.Largest() < 100 {
+		t.Errorf("%d answers, %d refused, at most %d asked together, %v", n, refused, e.Largest(), err)
+	}
+}
+
 func TestAnswers_answersWhileNextWaits(t *testing.T) {
-	s := lookup.New(world(t), clock)
+	for name, e := range engines(t) {
+		t.Run(name, func(t *testing.T) { answersWhileNextWaits(t, e) })
+	}
+}
+
+func answersWhileNextWaits(t *testing.T, e lookup.Engine) {
+	s := lookup.New(e, clock)
 	values, answers := make(chan string), make(chan string)
 	done := make(chan error)
 	go func() {
@@ -118,16 +165,18 @@ func TestAnswers_errors(t *testing.T) {
 			}
 			return nil
 		}
-		emitted := 0
-		err := lookup.New(e, clock).Answers(t.Context(), from(many), lookup.Options{}, func(a *intel.Answer) error {
-			if want := fmt.Sprintf("192.0.2.%d", emitted); a.Value != want {
-				t.Errorf("got %s, want %s", a.Value, want)
+		for _, e := range []lookup.Engine{e, &lookuptest.Many{Engine: e}} {
+			emitted := 0
+			err := lookup.New(e, clock).Answers(t.Context(), from(many), lookup.Options{}, func(a *intel.Answer) error {
+				if want := fmt.Sprintf("192.0.2.%d", emitted); a.Value != want {
+					t.Errorf("got %s, want %s", a.Value, want)
+				}
+				emitted++
+				return nil
+			})
+			if !errors.Is(err, lookup.ErrEngine) || emitted != 200 {
+				t.Errorf("got %v after %d answers, want ErrEngine after 200", err, emitted)
 			}
-			emitted++
-			return nil
-		})
-		if !errors.Is(err, lookup.ErrEngine) || emitted != 200 {
-			t.Errorf("got %v after %d answers, want ErrEngine after 200", err, emitted)
 		}
 	})
 	t.Run("context", func(t *testing.T) {
@@ -158,6 +207,11 @@ func TestAnswers_memoryIsFlat(t *testing.T) {
 	for i := range 256 {
 		e.Add(ind(t, fmt.Sprintf("192.0.2.%d", i)), info("a"), days(-3), days(-1), "note", "a text of some length that a feed wrote")
 	}
+	t.Run("one", func(t *testing.T) { memoryIsFlat(t, e) })
+	t.Run("many", func(t *testing.T) { memoryIsFlat(t, &lookuptest.Many{Engine: e}) })
+}
+
+func memoryIsFlat(t *testing.T, e lookup.Engine) {
 	s := lookup.New(e, clock)
 	n := 0
 	next := func() (string, bool, error) {

@@ -121,6 +121,16 @@ func (s *Service) answer(ctx context.Context, value string, o Options, dst []int
 // find asks the engine and puts the answer together.
 func (s *Service) find(ctx context.Context, value string, q intel.Question, o Options, dst []intel.Listing, a *intel.Answer) error {
 	found, err := s.engine.Find(ctx, q, o.AsOf, dst[:0])
+	return s.complete(ctx, value, q, o, found, err, a)
+}
+
+// engineError is an error of the engine, about a question.
+func engineError(q *intel.Question, err error) error {
+	return fmt.Errorf("%w: look up %s %.200q: %w", ErrEngine, q.Indicator.Kind, q.Indicator.Value, err)
+}
+
+// complete puts the answer together, of what the engine has found or said.
+func (s *Service) complete(ctx context.Context, value string, q intel.Question, o Options, found []intel.Listing, err error, a *intel.Answer) error {
 	var refused *intel.ValueError
 	switch {
 	case err == nil:
@@ -130,7 +140,7 @@ func (s *Service) find(ctx context.Context, value string, q intel.Question, o Op
 		unusable(a, value, &intel.AnswerError{Code: refused.Code, Detail: refused.Reason})
 		return nil
 	default:
-		return fmt.Errorf("%w: look up %s %.200q: %w", ErrEngine, q.Indicator.Kind, q.Indicator.Value, err)
+		return engineError(&q, err)
 	}
 	if found == nil {
 		found = []intel.Listing{}

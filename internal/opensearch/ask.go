@@ -17,9 +17,19 @@ type question struct {
 	Sort   []clause          `json:"sort,omitempty"`
 	After  []any             `json:"search_after,omitempty"`
 	Count  bool              `json:"track_total_hits"`
-	Source any               `json:"_source"` // paths, or false
+	Source bool              `json:"_source"` // with the documents: as they are stored, since to leave out what we do not read takes the cluster much longer
 	Aggs   map[string]clause `json:"aggs,omitempty"`
 	PIT    *pit              `json:"pit,omitempty"`
+	Within string            `json:"timeout,omitempty"` // set by ask
+
+	fits int // how many documents do fit into an answer, once one has been too long; 0: not known
+}
+
+// page sets how many documents are wanted: at most n, and what fits into an answer.
+func (q *question) page(n int) {
+	if q.Size = min(n, pageSize); q.fits > 0 {
+		q.Size = min(q.Size, q.fits)
+	}
 }
 
 // reply is the answer to a search.
@@ -61,8 +71,10 @@ func (s shardsDone) all() error {
 func (r *reply) whole(q *question) error {
 	got, total := len(r.Hits.Hits), r.Hits.Total
 	switch {
-	case r.TimedOut == nil || *r.TimedOut:
-		return errors.New("the search was not finished in time, or the answer does not say")
+	case r.TimedOut == nil:
+		return errors.New("the answer does not say whether the search was finished in time")
+	case *r.TimedOut:
+		return fmt.Errorf("%w within %s; ask for less at once", errTimeout, q.Within)
 	case r.Shards.all() != nil:
 		return r.Shards.all()
 	case r.Hits.Hits == nil:
@@ -87,17 +99,39 @@ type hit struct {
 	} `json:"_source"`
 }
 
-// answerPaths are what of a document answers are made of. Read-only.
-var answerPaths = []string{"listing", "@timestamp"}
+// maxPage is the longest answer, in bytes, that has more than one document in it:
+// what is longer is asked for anew in smaller parts.
+const maxPage = 8 << 20
 
-// ask searches an index, or what a point in time shows. An answer without some
-// of the shards is none: what is not in it may be listed all the same.
+// ask searches an index, or what a point in time shows. Documents may be long: where
+// q.Size of them are too much for one answer it asks for half as many, and says
+// so in q.Size. An answer without some of the shards is none: what is not in it may be
+// listed all the same. The cluster gives up when we do.
 func (c *Client) ask(ctx context.Context, index string, q *question) (*reply, error) {
+	for {
+		out, err := c.askOnce(ctx, index, q)
+		if !errors.Is(err, errTooLong) || q.Size <= 1 {
+			return out, err
+		}
+		q.Size /= 2
+		q.fits = q.Size
+	}
+}
+
+func (c *Client) askOnce(ctx context.Context, index string, q *question) (*reply, error) {
 	r := request{method: http.MethodPost, path: "/_search", query: url.Values{}}
 	if q.PIT == nil {
 		r.path = "/" + url.PathEscape(index) + "/_search"
 	}
 	r.query.Set("allow_partial_search_results", "false")
+	if q.Size > 1 && q.Aggs == nil {
+		r.most = min(maxPage, c.maxAnswer)
+	}
+	within := c.opt.Timeout
+	if end, ok := ctx.Deadline(); ok {
+		within = min(within, time.Until(end))
+	}
+	q.Within = fmt.Sprintf("%dms", max(within.Milliseconds(), 1))
 	var err error
 	if r.body, err = json.Marshal(q); err != nil {
 		return nil, err

@@ -198,6 +198,9 @@ func (e *encoder) own(b []byte, l *intel.Listing, p Presence) []byte {
 	if l.Kind == intel.CIDR {
 		if prefix, ok := e.doc.Prefix(); ok {
 			b = append(prefix.AppendTo(append(b, `,"range":"`...)), '"')
+			if name := lengthName(prefix); !e.facts.Lengths[name] {
+				e.facts.Lengths = noted(e.facts.Lengths, name)
+			}
 		}
 	}
 	b = appendDates(b, `,"feed_first_seen":[`, e.doc.Times(query.FieldFeedFirstSeen))

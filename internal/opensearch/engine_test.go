@@ -30,6 +30,9 @@ type engine struct {
 	last   opensearch.SyncStats
 	alias  string
 	now    func() time.Time
+
+	client  *opensearch.Client
+	options opensearch.EngineOptions
 }
 
 // view is one state of a corpus.
@@ -127,7 +130,8 @@ func (a *aliases) engine(now func() time.Time) (*engine, error) {
 		return nil, err
 	}
 	alias := fmt.Sprintf("elasticintel-listings-test%d-%d", time.Now().UnixNano(), a.made.Add(1))
-	e := &engine{Engine: opensearch.NewEngine(cl, opensearch.EngineOptions{Alias: alias, MaxMembers: a.members, Shape: opensearch.Shape{Shards: a.shards}, Now: now}), corpus: c, alias: alias, now: now}
+	eo := opensearch.EngineOptions{Alias: alias, MaxMembers: a.members, Shape: opensearch.Shape{Shards: a.shards}, Now: now}
+	e := &engine{Engine: opensearch.NewEngine(cl, eo), corpus: c, alias: alias, client: cl, options: eo, now: now}
 	a.t.Cleanup(func() {
 		a.remove(alias)
 		cl.Close()
@@ -443,4 +447,10 @@ func BenchmarkEngine(b *testing.B) {
 			}
 		})
 	}
+}
+
+// second is another engine over the same index, which learns of syncs by asking only.
+func (e *engine) second(t *testing.T) *opensearch.Engine {
+	t.Helper()
+	return opensearch.NewEngine(e.client, e.options)
 }

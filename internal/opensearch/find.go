@@ -29,7 +29,7 @@ func (e *Engine) reading(at time.Time) reader {
 // state of the index is, too.
 func (e *Engine) Find(ctx context.Context, q intel.Question, at time.Time, dst []intel.Listing) ([]intel.Listing, error) {
 	c := wanted(q)
-	r, err := e.client.ask(ctx, e.alias, &question{Query: anyOf(c, ids(stateID)), Size: pageSize, Source: answerPaths, Count: true})
+	r, err := e.client.ask(ctx, e.alias, &question{Query: anyOf(c, ids(stateID)), Size: pageSize, Source: true, Count: true})
 	if err != nil {
 		return dst, err
 	}
@@ -83,7 +83,7 @@ func (f *finding) pages(ctx context.Context, c clause) ([]intel.Listing, error) 
 	if f.facts, err = f.e.read(ctx, p); err != nil {
 		return f.dst, err
 	}
-	q := &question{Query: c, Size: pageSize, Source: answerPaths, PIT: p, Sort: sortOf(query.Sort{By: query.ByValue})}
+	q := &question{Query: c, Size: pageSize, Source: true, PIT: p, Sort: sortOf(query.Sort{By: query.ByValue})}
 	for {
 		r, err := f.e.client.ask(ctx, f.e.alias, q)
 		if err != nil {
@@ -92,7 +92,7 @@ func (f *finding) pages(ctx context.Context, c clause) ([]intel.Listing, error) 
 		if _, err := f.take(r.Hits.Hits); err != nil {
 			return f.dst, err
 		}
-		if len(r.Hits.Hits) < pageSize {
+		if len(r.Hits.Hits) < q.Size {
 			return f.dst, nil
 		}
 		l, _, err := f.listing(&r.Hits.Hits[len(r.Hits.Hits)-1])

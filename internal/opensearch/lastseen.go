@@ -147,9 +147,9 @@ type stream struct {
 // peek returns the next listing, nil at the end.
 func (s *stream) peek(ctx context.Context) (*intel.Listing, error) {
 	if len(s.have) == 0 && !s.ended {
-		s.q.Source, s.q.PIT, s.q.Size = answerPaths, s.r.pit, pageSize
-		if n := s.r.s.Limit; n > 0 {
-			s.q.Size = min(pageSize, n-s.r.emitted+1)
+		s.q.Source, s.q.PIT = true, s.r.pit
+		if s.q.page(pageSize); s.r.s.Limit > 0 {
+			s.q.page(s.r.s.Limit - s.r.emitted + 1)
 		}
 		got, err := s.r.e.client.ask(ctx, s.r.e.alias, &s.q)
 		if err != nil {

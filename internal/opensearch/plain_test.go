@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -246,6 +247,9 @@ func (f *facts) note(l *intel.Listing, d *document) {
 	}
 	if d.EI.Context != nil {
 		f.noteLong(contextWhole, d.EI.Context.Whole)
+	}
+	if d.EI.Range != "" {
+		f.Lengths = noted(f.Lengths, lengthName(netip.MustParsePrefix(d.EI.Range)))
 	}
 	for field, p := range places {
 		if p.words == "" && p.whole == "" || f.Blank[string(field)] {

@@ -16,6 +16,9 @@ import (
 // errTimeout is wrapped by the cause of what took too long.
 var errTimeout = errors.New("no whole answer")
 
+// errTooLong is wrapped by the error of an answer that has too many bytes.
+var errTooLong = errors.New("the answer is too long")
+
 // maxSlow is after how many time-outs in a row a node is set aside.
 const maxSlow = 3
 
@@ -30,6 +33,7 @@ type request struct {
 	query  url.Values
 	body   []byte // JSON, or NDJSON where lines is set
 	lines  bool
+	most   int64 // the longest answer wanted, in bytes; 0: maxAnswer
 }
 
 func (r *request) op() string { return r.method + " " + r.path }
@@ -177,12 +181,16 @@ func (c *Client) send(ctx context.Context, n *node, r *request) ([]byte, error) 
 		return nil, lost(ctx, r, n, err)
 	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, c.maxAnswer+1))
+	most := c.maxAnswer
+	if r.most > 0 {
+		most = r.most
+	}
+	body, err := io.ReadAll(io.LimitReader(res.Body, most+1))
 	if err != nil {
 		return nil, lost(ctx, r, n, fmt.Errorf("the answer broke off after %d bytes: %w", len(body), err))
 	}
-	if int64(len(body)) > c.maxAnswer {
-		return nil, fmt.Errorf("%s at %s: the answer has more than %d bytes: ask for less at once", r.op(), n.base.Host, c.maxAnswer)
+	if int64(len(body)) > most {
+		return nil, fmt.Errorf("%s at %s: %w: more than %d bytes; ask for less at once", r.op(), n.base.Host, errTooLong, most)
 	}
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		return nil, c.statusError(r.op(), n.base.Host, res, body)

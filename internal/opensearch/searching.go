@@ -24,7 +24,8 @@ func (e *Engine) Search(ctx context.Context, s query.Search, emit func(*intel.Li
 		defer cancel()
 	}
 	err := r.run(budget)
-	if err != nil && r.emitErr == nil && ctx.Err() == nil && budget.Err() != nil { // the budget is used up
+	late := budget.Err() != nil || s.Budget > 0 && errors.Is(err, errTimeout) // the cluster may look at its clock first
+	if err != nil && r.emitErr == nil && ctx.Err() == nil && late {
 		r.page.Partial, r.page.Exact, err = true, false, nil
 		r.facetsCut()
 	}
@@ -96,10 +97,13 @@ func (r *searching) quick(ctx context.Context) (done bool, err error) {
 			c[path] = clause{"order": order, "missing": "_first"}
 		}
 	}
-	q := &question{Query: anyOf(p.c, ids(stateID)), Size: max(r.s.Limit, -1) + 2, Sort: sort, Count: true, Aggs: aggs, Source: answerPaths}
+	q := &question{Query: anyOf(p.c, ids(stateID)), Size: max(r.s.Limit, -1) + 2, Sort: sort, Count: true, Aggs: aggs, Source: true}
 	got, err := r.e.client.ask(ctx, r.e.alias, q)
 	if err != nil {
 		return false, err
+	}
+	if q.fits > 0 { // page by page, then
+		return false, nil
 	}
 	hits := got.Hits.Hits
 	if len(hits) == 0 || hits[0].ID != stateID {
@@ -148,16 +152,16 @@ func afterOf(s query.Sort, p query.Position) []any {
 
 // native lets the cluster do all of it.
 func (r *searching) native(ctx context.Context, c clause, sort []clause, aggs map[string]clause) error {
-	q := &question{Query: c, Sort: sort, Count: true, Aggs: aggs, Source: answerPaths, PIT: r.pit}
+	q := &question{Query: c, Sort: sort, Count: true, Aggs: aggs, Source: true, PIT: r.pit}
 	if r.s.After != nil && r.s.Limit >= 0 {
 		q.After = afterOf(r.s.Sort, *r.s.After)
 	}
 	for first := true; ; first = false {
-		q.Size = pageSize
+		q.page(pageSize)
 		if r.s.Limit < 0 {
 			q.Size, q.Sort = 0, nil
 		} else if r.s.Limit > 0 {
-			q.Size = min(pageSize, r.s.Limit-r.emitted+1) // one more tells whether more follows
+			q.page(r.s.Limit - r.emitted + 1) // one more tells whether more follows
 		}
 		got, err := r.e.client.ask(ctx, r.e.alias, q)
 		if err != nil {
@@ -212,7 +216,7 @@ func (r *searching) hand(ctx context.Context, l *intel.Listing) error {
 // scan calls f with every listing that the clause matches and the query, too, in
 // the order of sort.
 func (r *searching) scan(ctx context.Context, c clause, by query.Sort, f func(*intel.Listing) error) error {
-	q := &question{Query: c, Sort: sortOf(by), Size: pageSize, Source: answerPaths, PIT: r.pit}
+	q := &question{Query: c, Sort: sortOf(by), Size: pageSize, Source: true, PIT: r.pit}
 	for {
 		got, err := r.e.client.ask(ctx, r.e.alias, q)
 		if err != nil {
@@ -230,7 +234,7 @@ func (r *searching) scan(ctx context.Context, c clause, by query.Sort, f func(*i
 				return err
 			}
 		}
-		if len(got.Hits.Hits) < pageSize {
+		if len(got.Hits.Hits) < q.Size {
 			return nil
 		}
 	}

@@ -38,6 +38,7 @@ type facts struct {
 	Reject   string            `json:"reject,omitempty"`   // the first of them, and why
 	Refused  map[string]string `json:"refused,omitempty"`  // the first of them by id, and why
 	Long     map[string]bool   `json:"long,omitempty"`     // paths of whole values of which some were ever too long for the index
+	Lengths  map[string]bool   `json:"lengths,omitempty"`  // of networks, as lengthName has them, that are or were listed
 	Blank    map[string]bool   `json:"blank,omitempty"`    // fields of which some texts were ever blank, which have no form to be found by
 }
 
@@ -89,7 +90,7 @@ type state struct {
 
 // read returns the facts as of a point in time.
 func (e *Engine) read(ctx context.Context, p *pit) (*facts, error) {
-	r, err := e.client.ask(ctx, e.alias, &question{Query: ids(stateID), Size: 1, Source: answerPaths, PIT: p})
+	r, err := e.client.ask(ctx, e.alias, &question{Query: ids(stateID), Size: 1, Source: true, PIT: p})
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +121,7 @@ func (e *Engine) known(h hit) (*facts, error) {
 
 // load reads the facts and keeps them.
 func (e *Engine) load(ctx context.Context, p *pit) (*facts, error) {
-	r, err := e.client.ask(ctx, e.alias, &question{Query: ids(factsID), Size: 1, Source: answerPaths, PIT: p})
+	r, err := e.client.ask(ctx, e.alias, &question{Query: ids(factsID), Size: 1, Source: true, PIT: p})
 	if err != nil {
 		return nil, err
 	}

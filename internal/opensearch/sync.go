@@ -84,7 +84,7 @@ func (e *Engine) Sync(ctx context.Context, src Source) (SyncStats, error) {
 // as it was; nil where it is empty.
 func (e *Engine) send(ctx context.Context, index string, before *facts, src Source, p *pit) (st SyncStats, err error) {
 	b := e.client.NewBulk(ctx, BulkOptions{Alias: writeAlias(index), Copies: e.opt.Copies})
-	next := &facts{Feeds: map[string]*feedFact{}, Filled: true, Routed: before.Routed, Source: src.ID(), Marked: before.Marked, Long: maps.Clone(before.Long), Blank: maps.Clone(before.Blank)}
+	next := &facts{Feeds: map[string]*feedFact{}, Filled: true, Routed: before.Routed, Source: src.ID(), Marked: before.Marked, Long: maps.Clone(before.Long), Blank: maps.Clone(before.Blank), Lengths: maps.Clone(before.Lengths)}
 	if damage := src.Err(); damage != nil {
 		next.Damage = damage.Error()
 	}
@@ -284,7 +284,7 @@ func (s *sending) prune(ctx context.Context, feed string) error {
 	if s.pit == nil {
 		return nil
 	}
-	q := &question{Query: term(pathFeed, feed), Size: pageSize, Source: answerPaths, Sort: byValue(), PIT: s.pit}
+	q := &question{Query: term(pathFeed, feed), Size: pageSize, Source: true, Sort: byValue(), PIT: s.pit}
 	for {
 		r, err := s.e.client.ask(ctx, s.e.alias, q)
 		if err != nil {
@@ -303,7 +303,7 @@ func (s *sending) prune(ctx context.Context, feed string) error {
 				return err
 			}
 		}
-		if len(r.Hits.Hits) < pageSize {
+		if len(r.Hits.Hits) < q.Size {
 			return nil
 		}
 	}

@@ -23,6 +23,7 @@ type runner struct {
 	model    *Model
 	follower follower
 	each     []string // background work to be done after every run
+	asked    []intel.Question
 }
 
 func newRunner(ctx context.Context, open Opener) (*runner, error) {
@@ -209,14 +210,7 @@ func (r *runner) find(f *Find) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var lists [2][]string
-	for k, ls := range [2][]intel.Listing{got, want} {
-		for j := range ls {
-			ls[j].Changed = time.Time{} // set by searches only
-			lists[k] = append(lists[k], whole(&ls[j], true))
-		}
-		slices.Sort(lists[k])
-	}
+	differs := difference(allOf(got), allOf(want))
 	var lines []string
 	for j := range got {
 		lines = append(lines, findLine(&got[j], f.Full))
@@ -225,7 +219,10 @@ func (r *runner) find(f *Find) ([]string, error) {
 	if len(lines) == 0 {
 		lines = []string{"nothing"}
 	}
-	return lines, difference(lists[0], lists[1])
+	if differs == nil {
+		differs = r.findMany(i, f.AsOf)
+	}
+	return lines, differs
 }
 
 // findLine writes a listing of a look-up.
