@@ -137,7 +137,13 @@ func (c *Client) askOnce(ctx context.Context, index string, q *question) (*reply
 		return nil, err
 	}
 	out := &reply{}
-	if err := c.call(ctx, r, out); err != nil {
+	err = c.call(ctx, r, out)
+	var status *StatusError
+	if errors.As(err, &status) && status.Type == "time_exceeded_exception" {
+		yes := true
+		out.TimedOut, err = &yes, nil // the same, said by a shard that has nothing yet
+	}
+	if err != nil {
 		return nil, err
 	}
 	if err := out.whole(q); err != nil {
