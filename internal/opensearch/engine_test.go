@@ -221,7 +221,7 @@ func TestSyncSendsChanges(t *testing.T) {
 		if err := e.Load(t.Context(), info, now, entries); err != nil {
 			t.Fatal(err)
 		}
-		if e.last.Written != want || e.last.Deleted+e.last.Rejected != 0 {
+		if e.last.Written != want || e.last.Deleted+e.last.Rejected != 0 || e.last.Feeds != 1 {
 			t.Errorf("%+v, want %d written", e.last, want)
 		}
 	}
