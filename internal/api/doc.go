@@ -47,5 +47,6 @@
 //	ei_listings, ei_indicators, ei_feeds, ei_segment_bytes     what the engine holds
 //	go_*, process_*                                            the process
 //
-// and whatever Config.Metrics writes (the feeds' own).
+// and whatever Config.Metrics writes (the feeds' own, and those of an engine that
+// follows the object store).
 package api
