@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"strconv"
@@ -113,10 +115,16 @@ func (p *program) openEngine(ctx context.Context) (*asked, error) {
 		return nil, err
 	}
 	feeds, err := c.engine.Feeds(ctx)
-	if err == nil && len(feeds) == 0 {
-		err = fmt.Errorf("%w: no feed has been loaded", local.ErrNoData)
-	}
-	if err != nil {
+	var status *opensearch.StatusError
+	var down *opensearch.UnavailableError
+	switch {
+	case err == nil && len(feeds) == 0:
+		return nil, fmt.Errorf("%s: %w: no feed has been loaded", c.where, local.ErrNoData)
+	case errors.Is(err, opensearch.ErrUnsynced), errors.As(err, &status) && status.Status == http.StatusNotFound:
+		return nil, &failure{exitUnreachable, fmt.Errorf("%s: %w: there is no such index yet", c.where, local.ErrNoData), clusterHint(err)}
+	case errors.As(err, &down):
+		return nil, fmt.Errorf("%s does not answer: %w", c.where, down.Err) // nobody here waits to try again
+	case err != nil:
 		return nil, fmt.Errorf("%s: %w", c.where, err)
 	}
 	if err := c.engine.Err(); err != nil {
@@ -168,15 +176,18 @@ func (p *program) syncIndex(ctx context.Context, x *parts) error {
 func clusterHint(err error) string {
 	var status *opensearch.StatusError
 	switch {
-	case errors.Is(err, opensearch.ErrUnsynced), errors.As(err, &status) && status.Status == 404:
+	case errors.Is(err, opensearch.ErrUnsynced), errors.As(err, &status) && status.Status == http.StatusNotFound:
 		return "`elasticintel serve` or `elasticintel ingest --all` with the same --engine and --opensearch-… settings fills it; is --opensearch-index right?"
-	case errors.As(err, &status) && status.Status == 401:
+	case errors.As(err, &status) && status.Status == http.StatusUnauthorized:
 		return "Check --opensearch-user and the password (" + local.SecretVar(clusterSecret) + ", or secrets/" + clusterSecret + " in the data folder)."
-	case errors.As(err, &status) && status.Status == 403:
+	case errors.As(err, &status) && status.Status == http.StatusForbidden:
 		return "docs/opensearch.md lists the permissions that a reader and a writer need."
 	}
+	if errors.As(err, new(x509.UnknownAuthorityError)) {
+		return "Name the file of the authority that signed the cluster's certificate with --opensearch-ca."
+	}
 	if _, passes := opensearch.RetryAfter(err); passes {
-		return "Is the cluster up, and --opensearch-url right?"
+		return "Is the cluster up, and --opensearch-url right, http or https included?"
 	}
 	return ""
 }

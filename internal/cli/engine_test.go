@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -116,7 +118,7 @@ func TestCluster_Serve(t *testing.T) {
 	within(t, 60*time.Second, "a change made beside the server", func() bool { return s.found("four.alpha.example") })
 
 	var big strings.Builder
-	const many = 5000
+	const many = 3000
 	for i := range many {
 		fmt.Fprintf(&big, "n%d.big.example\n", i)
 	}
@@ -178,9 +180,13 @@ func TestCluster_Refuses(t *testing.T) {
 	defer refuse.Close()
 	nobody := httptest.NewServer(nil)
 	nobody.Close()
+	unknown := httptest.NewTLSServer(nil)
+	defer unknown.Close()
+	unknown.Config.ErrorLog = log.New(io.Discard, "", 0)
 	w := newWorld(t, "alpha")
 	for _, c := range []struct{ url, want string }{
-		{nobody.URL, "Is the cluster up, and --opensearch-url right?"},
+		{unknown.URL, "with --opensearch-ca"},
+		{nobody.URL, "Is the cluster up, and --opensearch-url right, http or https included?"},
 		{refuse.URL, "Check --opensearch-user and the password (EI_SECRET_OPENSEARCH"},
 	} {
 		w.env = []string{"EI_ENGINE=opensearch", "EI_OPENSEARCH_URL=" + c.url, "EI_OPENSEARCH_USER=joe", "EI_SECRET_OPENSEARCH=hunter2"}

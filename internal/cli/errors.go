@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/elasticintel/elasticintel/internal/config"
@@ -72,11 +73,13 @@ func verdictOf(err error) (code int, hint string) {
 		return exitUnreachable, "Load some with `elasticintel serve` or `elasticintel ingest --all`, or name the folder that has it with --data DIR."
 	case errors.As(err, &value):
 		return exitConfig, ""
-	case errors.Is(err, lookup.ErrEngine) && errors.As(err, &again) && again.RetryIn() > 0:
-		return exitUnreachable, fmt.Sprintf("What is listed is not known now. Try again in %s.", span((again.RetryIn() + time.Second - 1).Truncate(time.Second)))
 	default:
 		if hint = clusterHint(err); hint != "" {
 			hint += " `elasticintel doctor` looks closer."
+		}
+		if errors.Is(err, lookup.ErrEngine) && errors.As(err, &again) && again.RetryIn() > 0 {
+			soon := (again.RetryIn() + time.Second - 1).Truncate(time.Second)
+			hint = strings.TrimSpace(fmt.Sprintf("What is listed is not known now. Try again in %s. %s", span(soon), hint))
 		}
 		return exitUnreachable, hint
 	}

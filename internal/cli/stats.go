@@ -34,7 +34,7 @@ func (p *program) statsCmd() *cobra.Command {
 			ft, fc := num(func(s *intel.Stats) int { return s.Feeds })
 			gt, gc := num(func(s *intel.Stats) int { return s.Segments })
 			xt, xc := num(func(s *intel.Stats) int { return s.Indexes })
-			return printOne(p.out, &st, []column[intel.Stats]{
+			cols := []column[intel.Stats]{
 				{name: "listings", text: lt, cell: lc},
 				{name: "indicators", text: it, cell: ic},
 				{name: "feeds", text: ft, cell: fc},
@@ -47,7 +47,11 @@ func (p *program) statsCmd() *cobra.Command {
 						return memoryText(&s.Memory, func(n int64) string { return fmt.Sprint(n) })
 					},
 					cell: func(s *intel.Stats) string { return memoryText(&s.Memory, bytesText) }},
-			})
+			}
+			if from.folder == nil && p.out.format == "table" { // what follows is of the data folder's own engine
+				cols = cols[:4]
+			}
+			return printOne(p.out, &st, cols)
 		},
 	}
 	p.cfg.Bind(cmd.Flags(), config.EngineFlags()...)

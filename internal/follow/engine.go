@@ -26,6 +26,7 @@ type Index interface {
 // Filler brings an index to the state of a source, as *opensearch.Engine does.
 type Filler interface {
 	Feeds(ctx context.Context) ([]opensearch.Feed, error)
+	Current(ctx context.Context) (index string, err error)
 	Sync(ctx context.Context, src opensearch.Source) (opensearch.SyncStats, error)
 	Reindex(ctx context.Context, src opensearch.Source, o opensearch.ReindexOptions) (opensearch.SyncStats, error)
 	Tidy(ctx context.Context) (opensearch.TidyStats, error)

@@ -26,13 +26,14 @@ import (
 type script struct {
 	Index // nil: what is not scripted is not called
 
-	mu     sync.Mutex
-	ends   []error
-	began  []time.Time // of each Sync
-	anew   int         // Reindexes
-	feeds  [][]opensearch.Feed
-	damage error
-	find   error
+	mu      sync.Mutex
+	ends    []error
+	began   []time.Time // of each Sync
+	anew    int         // Reindexes
+	feeds   [][]opensearch.Feed
+	damage  error
+	current error
+	find    error
 }
 
 func (s *script) Sync(_ context.Context, src opensearch.Source) (opensearch.SyncStats, error) {
@@ -58,10 +59,24 @@ func (s *script) Tidy(context.Context) (opensearch.TidyStats, error) {
 	return opensearch.TidyStats{}, nil
 }
 
-func (s *script) Reindex(context.Context, opensearch.Source, opensearch.ReindexOptions) (opensearch.SyncStats, error) {
+func (s *script) Current(context.Context) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current != nil {
+		return "", s.current
+	}
+	return "elasticintel-v1-000001", nil
+}
+
+func (s *script) Reindex(_ context.Context, _ opensearch.Source, o opensearch.ReindexOptions) (opensearch.SyncStats, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.anew++
+	s.current = nil
+	for range 5 {
+		time.Sleep(4 * time.Second) // of the bubble's clock
+		o.Progress(opensearch.Progress{Listings: 3, AllListings: 7, Feeds: 1, AllFeeds: 2})
+	}
 	return opensearch.SyncStats{BulkStats: opensearch.BulkStats{Written: 7}}, nil
 }
 
@@ -284,13 +299,25 @@ func TestReady(t *testing.T) {
 	}
 }
 
-// TestMadeAnew: another mapping, or a lost state, is no reason to give up.
+// TestMadeAnew: no index, one of another mapping, or a lost state is no reason to
+// give up; how far it is is said now and then.
 func TestMadeAnew(t *testing.T) {
-	for _, why := range []error{fmt.Errorf("index x %w", opensearch.ErrMapping), opensearch.ErrUnsynced} {
-		b := newBed(t, &script{ends: []error{why}})
-		if st, err := b.Sync(t.Context()); err != nil || b.script.anew != 1 || st.Written != 7 || b.Status().Written != 7 {
-			t.Errorf("%v: %+v, %v, %d times", why, st, err, b.script.anew)
-		}
+	mapping := fmt.Errorf("index x %w", opensearch.ErrMapping)
+	for name, s := range map[string]*script{
+		"none": {current: opensearch.ErrUnsynced}, "another mapping": {current: mapping},
+		"found in Sync": {ends: []error{mapping}}, "no state": {ends: []error{opensearch.ErrUnsynced}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBed(t, s)
+			st, err := b.Sync(t.Context())
+			if err != nil || s.anew != 1 || st.Written != 7 || b.Status().Written != 7 {
+				t.Errorf("%s: %+v, %v, %d times", name, st, err, s.anew)
+			}
+			const far = "Index: 3 of 7 listings, 1 of 2 feeds"
+			if n := strings.Count(strings.Join(b.said, "\n"), far); n != 1 {
+				t.Errorf("%s: said %q", name, b.said)
+			}
+		})
 	}
 }
 

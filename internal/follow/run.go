@@ -13,6 +13,8 @@ const (
 	// lookEvery is how often it looks after the index where nothing changed: somebody
 	// may have deleted it, and a cluster that is down should be known to be.
 	lookEvery = 5 * time.Second
+	// sayEvery is how often it says how far a new index is.
+	sayEvery = 10 * time.Second
 	// After a failure it waits for firstPause, then twice as long up to longestPause.
 	firstPause   = time.Second
 	longestPause = time.Minute
@@ -93,16 +95,27 @@ func (e *Engine) Sync(ctx context.Context) (opensearch.SyncStats, error) {
 	return st, e.ended(ctx, behind, st, err)
 }
 
-// bring syncs, or makes the index anew where it has to be.
-func (e *Engine) bring(ctx context.Context, src Source) (opensearch.SyncStats, error) {
-	st, err := e.Index.Sync(ctx, src)
-	if !errors.Is(err, opensearch.ErrMapping) && !errors.Is(err, opensearch.ErrUnsynced) {
+// bring syncs, or makes the index where there is none, or anew where it has to be.
+func (e *Engine) bring(ctx context.Context, src Source) (st opensearch.SyncStats, err error) {
+	_, err = e.Index.Current(ctx)
+	if err == nil {
+		st, err = e.Index.Sync(ctx, src)
+	}
+	switch {
+	case errors.Is(err, opensearch.ErrMapping):
+		if e.Status().Err == nil { // a retry is no news
+			e.cfg.Say("The index is made anew: %v. Until that is done the old one answers.", err)
+		}
+	case !errors.Is(err, opensearch.ErrUnsynced):
 		return st, err
 	}
-	if e.Status().Err == nil { // a retry is no news
-		e.cfg.Say("The index is made anew: %v. Until that is done the old one answers.", err)
-	}
-	more, err := e.Index.Reindex(ctx, src, opensearch.ReindexOptions{})
+	said := e.cfg.Now()
+	more, err := e.Index.Reindex(ctx, src, opensearch.ReindexOptions{Progress: func(p opensearch.Progress) {
+		if now := e.cfg.Now(); now.Sub(said) >= sayEvery {
+			said = now
+			e.cfg.Say("Index: %d of %d listings, %d of %d feeds", p.Listings, p.AllListings, p.Feeds, p.AllFeeds)
+		}
+	}})
 	return sum(st, more), err
 }
 
