@@ -20,6 +20,7 @@ type Index interface {
 	lookup.Engine
 	lookup.Follower
 	lookup.Comparer
+	lookup.ManyFinder
 	Filler
 }
 
@@ -75,7 +76,12 @@ type Status struct {
 	Written, Deleted, Rejected int // documents
 }
 
-var _ app.Engine = (*Engine)(nil)
+var (
+	_ app.Engine        = (*Engine)(nil)
+	_ app.Readier       = (*Engine)(nil)
+	_ app.Measured      = (*Engine)(nil)
+	_ lookup.ManyFinder = (*Engine)(nil)
+)
 
 // New returns an engine that is taken to be behind until the first Sync.
 func New(c Config) *Engine {
