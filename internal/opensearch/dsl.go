@@ -47,7 +47,11 @@ func ids(id ...string) clause { return clause{"ids": clause{"values": id}} }
 
 func allOf(c ...clause) clause { return clause{"bool": clause{"filter": c}} }
 
+// anyOf of nothing matches nothing; a bool without clauses would match all.
 func anyOf(c ...clause) clause {
+	if len(c) == 0 {
+		return matchNone()
+	}
 	return clause{"bool": clause{"should": c, "minimum_should_match": 1}}
 }
 

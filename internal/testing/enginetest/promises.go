@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 	"testing"
@@ -19,6 +20,7 @@ var began = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 // promises are what lookup.Engine says that scripts cannot ask for.
 func promises(t *testing.T, open Opener) {
 	t.Run("context", func(t *testing.T) { canceled(t, open) })
+	t.Run("in part", func(t *testing.T) { inPart(t, open) })
 	t.Run("emit", func(t *testing.T) { emitFails(t, open) })
 	t.Run("one state", func(t *testing.T) { oneState(t, open) })
 	t.Run("at once", func(t *testing.T) { atOnce(t, open) })
@@ -56,6 +58,44 @@ func canceled(t *testing.T, open Opener) {
 	_, err := e.Search(ctx, query.Search{Query: query.All{}}, func(*intel.Listing) error { return nil })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("search: %v", err)
+	}
+}
+
+// inPart: a question may lack any of its parts.
+func inPart(t *testing.T, open Opener) {
+	e, _ := opened(t, open, 10)
+	info := intel.FeedInfo{ID: "networks", Presence: intel.Snapshot}
+	var entries []intel.Entry
+	for _, v := range []string{"198.51.100.0/24", "198.51.100.7", "198.51.100.8", "203.0.113.1"} {
+		i, err := intel.Detect(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries = append(entries, intel.Entry{Indicator: i, Original: v})
+	}
+	if err := e.Load(t.Context(), info, began, entries); err != nil {
+		t.Fatal(err)
+	}
+	narrow, wide := netip.MustParsePrefix("198.51.100.0/28"), netip.MustParsePrefix("198.51.100.8/32")
+	key := intel.Key{Indicator: entries[3].Indicator, Relation: intel.RelExact}
+	for name, x := range map[string]struct {
+		q    intel.Question
+		want []string
+	}{
+		"nothing":       {intel.Question{}, nil},
+		"inside":        {intel.Question{Inside: narrow}, []string{"198.51.100.7", "198.51.100.8"}},
+		"covers":        {intel.Question{Covers: wide}, []string{"198.51.100.0/24"}},
+		"key":           {intel.Question{Keys: []intel.Key{key}}, []string{"203.0.113.1"}},
+		"key and cover": {intel.Question{Keys: []intel.Key{key}, Covers: wide}, []string{"198.51.100.0/24", "203.0.113.1"}},
+	} {
+		found, err := e.Find(t.Context(), x.q, time.Time{}, nil)
+		var got []string
+		for i := range found {
+			got = append(got, found[i].Canonical)
+		}
+		if slices.Sort(got); err != nil || !slices.Equal(got, x.want) {
+			t.Errorf("%s: %q, want %q (%v)", name, got, x.want, err)
+		}
 	}
 }
 
