@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -126,25 +127,28 @@ type teller struct {
 	more   bool
 }
 
-// gather finds the events, of which it keeps as many as are wanted.
+// gather finds the events, of which it keeps as many as are wanted. An event is
+// no earlier than its listing's last change by a run: in that order there is no
+// need to read on when what is wanted lies in front of what is read.
 func (t *teller) gather(ctx context.Context) error {
-	var any []clause
-	for id, f := range t.r.facts.Feeds {
-		if f.Info.Snapshot == "" {
-			any = append(any, t.candidates(id, f))
-		}
-	}
+	any := t.candidates()
 	if len(any) == 0 {
 		return nil
 	}
-	err := t.r.scan(ctx, allOf(aListing(), anyOf(any...)), query.Sort{By: query.ByValue}, func(l *intel.Listing) error {
+	err := t.r.scan(ctx, allOf(aListing(), anyOf(any...)), query.Sort{By: query.ByChanged, Reverse: true}, func(l *intel.Listing) error {
 		if e, ok := t.event(l); ok {
-			if t.events = append(t.events, e); t.limit > 0 && len(t.events) >= 2*t.limit+pageSize {
-				t.trim()
+			t.events = append(t.events, e)
+		}
+		if t.limit > 0 && len(t.events) >= 2*t.limit+pageSize {
+			if t.trim(); t.events[t.limit-1].At.Before(l.Changed) {
+				return errEnough
 			}
 		}
 		return nil
 	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
 	t.trim()
 	return err
 }
@@ -158,23 +162,83 @@ func (t *teller) trim() {
 	}
 }
 
+// maxGroups is how many clauses are made for feeds that were told up to different
+// instants: a query may not have one for each of many feeds.
+const maxGroups = 16
+
 // candidates matches what may have changed since the mark: what a run changed,
-// and what may have ended by itself.
-func (t *teller) candidates(id string, f *feedFact) clause {
-	told, known := t.since.Feeds[id]
-	if !known {
-		return term(pathFeed, id)
+// and what may have ended by itself. Feeds told up to about the same instant, and
+// those with about the same time to live, go together.
+func (t *teller) candidates() (any []clause) {
+	var anew []string
+	var told, lives []bound
+	for id, f := range t.r.facts.Feeds {
+		if f.Info.Snapshot != "" {
+			continue
+		}
+		m, known := t.since.Feeds[id]
+		if !known {
+			anew = append(anew, id)
+			continue
+		}
+		if f.LastGood > m.Told {
+			told = append(told, bound{m.Told, id})
+		}
+		longest := f.Info.TTL
+		for _, d := range f.Info.KindTTL {
+			longest = max(longest, d)
+		}
+		if longest > 0 {
+			lives = append(lives, bound{t.since.Swept - time.Duration(longest).Milliseconds() - 1, id})
+		}
+	}
+	if len(anew) > 0 {
+		slices.Sort(anew)
+		any = append(any, terms(pathFeed, anew))
 	}
 	after := func(path string, ms int64) clause { ms++; return millis(path, &ms, nil) }
-	any := []clause{after(pathChanged, told.Told)}
-	longest := f.Info.TTL
-	for _, d := range f.Info.KindTTL {
-		longest = max(longest, d)
+	for _, g := range grouped(told) {
+		any = append(any, allOf(terms(pathFeed, g.feeds), after(pathChanged, g.from)))
 	}
-	if longest > 0 {
-		any = append(any, after(pathChanged, t.since.Swept), after(pathGone, t.since.Swept-time.Duration(longest).Milliseconds()-1))
+	for _, g := range grouped(lives) {
+		any = append(any, allOf(terms(pathFeed, g.feeds), anyOf(after(pathChanged, t.since.Swept), after(pathGone, g.from))))
 	}
-	return allOf(term(pathFeed, id), anyOf(any...))
+	return any
+}
+
+// bound is from when on a feed is read.
+type bound struct {
+	from int64
+	feed string
+}
+
+// group are feeds that are read from the earliest of their bounds on.
+type group struct {
+	from  int64
+	feeds []string
+}
+
+// grouped makes at most maxGroups of them: first of what is equal.
+func grouped(all []bound) (out []group) {
+	slices.SortFunc(all, func(a, b bound) int { return cmp.Or(cmp.Compare(a.from, b.from), strings.Compare(a.feed, b.feed)) })
+	for _, b := range all {
+		if n := len(out); n > 0 && out[n-1].from == b.from {
+			out[n-1].feeds = append(out[n-1].feeds, b.feed)
+		} else {
+			out = append(out, group{b.from, []string{b.feed}})
+		}
+	}
+	for len(out) > maxGroups {
+		var fewer []group
+		for pair := range slices.Chunk(out, 2) {
+			for _, g := range pair[1:] {
+				pair[0].feeds = append(pair[0].feeds, g.feeds...)
+			}
+			fewer = append(fewer, pair[0])
+		}
+		out = fewer
+	}
+	return out
 }
 
 // event is a listing's last change; ok is false where it was told.

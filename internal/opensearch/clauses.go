@@ -41,18 +41,18 @@ func (c *compiler) compile(n query.Node) part {
 func (c *compiler) node(n query.Node) part {
 	switch n := n.(type) {
 	case query.And:
-		return c.join(n.Nodes, allOf)
+		return c.join(n.Nodes, true)
 	case query.Or:
-		return c.join(n.Nodes, anyOf)
+		return c.join(n.Nodes, false)
 	case query.Not:
 		return c.not(n.Node)
 	case query.All:
 		return exactly(matchAll())
 	case query.Listed:
 		if n.Listed {
-			return exactly(c.open())
+			return c.open()
 		}
-		return exactly(noneOf(c.open()))
+		return opposite(c.open())
 	case query.Kinds:
 		return exactly(terms(pathKind, kindNames(n.Set)))
 	case query.Exact:
@@ -75,36 +75,21 @@ func (c *compiler) node(n query.Node) part {
 	return c.text(n)
 }
 
-func (c *compiler) join(nodes []query.Node, how func(...clause) clause) part {
-	out := part{exact: true}
-	var clauses []clause
-	for _, n := range nodes {
-		p := c.node(n)
-		clauses = append(clauses, p.c)
-		out.exact = out.exact && p.exact
-	}
-	out.c = how(clauses...)
-	return out
-}
-
-// not is the opposite of a leaf. That of a part which matches too much would
-// match too little.
 func (c *compiler) not(n query.Node) part {
 	if _, ok := n.(query.All); ok {
 		return exactly(matchNone())
 	}
-	p := c.node(n)
-	if !p.exact {
-		return atLeast(matchAll())
-	}
-	return exactly(noneOf(p.c))
+	return opposite(c.node(n))
 }
+
+// maxAhead is of how many feeds it can be said in one clause that they are ahead.
+const maxAhead = 100
 
 // open matches what is listed at the instant. Where the clock was set back and a
 // feed's last run seems to lie ahead, what is listed now is what was after it.
-func (c *compiler) open() clause {
+func (c *compiler) open() part {
 	if c.asOf {
-		return at(pathIntervals, c.when)
+		return exactly(at(pathIntervals, c.when))
 	}
 	var ahead []string
 	var out []clause
@@ -114,11 +99,14 @@ func (c *compiler) open() clause {
 			out = append(out, allOf(term(pathFeed, id), at(pathIntervals, f.LastGood)))
 		}
 	}
-	if len(ahead) == 0 {
-		return at(pathIntervals, c.when)
+	switch n := len(ahead); {
+	case n == 0:
+		return exactly(at(pathIntervals, c.when))
+	case n > maxAhead:
+		return atLeast(matchAll())
 	}
 	slices.Sort(ahead)
-	return anyOf(append(out, allOf(noneOf(terms(pathFeed, ahead)), at(pathIntervals, c.when)))...)
+	return exactly(anyOf(append(out, allOf(noneOf(terms(pathFeed, ahead)), at(pathIntervals, c.when)))...))
 }
 
 func (c *compiler) exact(n query.Exact) part {

@@ -2,6 +2,7 @@ package opensearch
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -92,5 +93,99 @@ func TestWhatIsExact(t *testing.T) {
 		if got := c.compile(n).exact; got != want {
 			t.Errorf("%s: exact %v, want %v", text, got, want)
 		}
+	}
+}
+
+// TestLongValuesOfOthers: that one field of the context has a value too long for
+// the index is no reason to read all listings for others.
+func TestLongValuesOfOthers(t *testing.T) {
+	f := &facts{}
+	long := strings.Repeat("x", maxFlat+1)
+	l := intel.Listing{Feed: "a", Kind: intel.IPv4, Canonical: "192.0.2.1", Context: intel.Fields{{Name: "Note", Values: []string{long}}, {Name: "other", Values: []string{"y"}}}}
+	if _, err := newEncoder(f).op(&l, Presence{}); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"note": true, "other": false, "not": false} {
+		if got := f.longIn(contextKey(name)); got != want {
+			t.Errorf("%s: %v", name, got)
+		}
+		c := compiler{facts: f}
+		if p := c.compile(query.Wildcard{Field: query.Context(name), Pattern: "x*", Whole: true}); p.exact == want {
+			t.Errorf("%s: exact %v", name, p.exact)
+		}
+	}
+	for i := range 300 {
+		f.noteContext(strings.Repeat("n", i%50+1) + string(rune('a'+i%26)) + "=")
+	}
+	if len(f.Long) > maxLong+2 || !f.longIn("never=") {
+		t.Errorf("%d names", len(f.Long))
+	}
+}
+
+// TestManyClauses: however many parts a query has, and feeds there are, the
+// cluster is asked with as many as it takes, and what that leaves out is looked at here.
+func TestManyClauses(t *testing.T) {
+	many := func(n int, f func(i int) query.Node) (out []query.Node) {
+		for i := range n {
+			out = append(out, f(i))
+		}
+		return out
+	}
+	word := func(i int) query.Node { return query.Term{Token: fmt.Sprint("w", i)} }
+	begun := func(i int) query.Node { return query.Prefix{Text: fmt.Sprint("w", i)} }
+	value := func(i int) query.Node {
+		return query.Exact{Field: query.FieldValue, Indicator: intel.Indicator{Kind: intel.Domain, Value: fmt.Sprint(i, ".example")}}
+	}
+	not := func(f func(int) query.Node) func(int) query.Node {
+		return func(i int) query.Node { return query.Not{Node: f(i)} }
+	}
+	ahead := &facts{Feeds: map[string]*feedFact{}}
+	for i := range 500 {
+		ahead.Feeds[fmt.Sprint(i)] = &feedFact{LastGood: 1 << 50}
+	}
+	for name, x := range map[string]struct {
+		n     query.Node
+		exact bool
+	}{
+		"any word":             {query.Or{Nodes: many(256, word)}, true},
+		"no word":              {query.And{Nodes: many(256, not(word))}, true},
+		"all words":            {query.And{Nodes: many(256, word)}, false},
+		"any beginning":        {query.Or{Nodes: many(256, begun)}, false},
+		"all beginnings":       {query.And{Nodes: many(256, begun)}, false},
+		"no beginning":         {query.And{Nodes: many(256, not(begun))}, false},
+		"any value":            {query.Or{Nodes: many(5000, value)}, true},
+		"no value":             {query.And{Nodes: many(5000, not(value))}, true},
+		"a word, no beginning": {query.And{Nodes: append(many(256, not(begun)), word(1), query.Or{Nodes: many(90, begun)})}, false},
+		"listed":               {query.Listed{Listed: true}, false},
+	} {
+		f := &facts{}
+		if name == "listed" {
+			f = ahead
+		}
+		c := compiler{facts: f, when: t0.UnixMilli()}
+		p := c.compile(x.n)
+		if n := leaves(p.c); n > maxLeaves+20 || p.exact != x.exact {
+			t.Errorf("%s: %d leaves, exact %v", name, n, p.exact)
+		}
+	}
+	since := &mark{Feeds: map[string]feedMark{}}
+	f := &facts{Feeds: map[string]*feedFact{}}
+	for i := range 1000 {
+		id := fmt.Sprint(i)
+		f.Feeds[id] = &feedFact{LastGood: int64(2000 + i), Info: intel.FeedInfo{TTL: intel.Duration(i/10) * intel.Duration(time.Hour)}}
+		since.Feeds[id] = feedMark{Told: int64(1000 + i)}
+	}
+	tell := &teller{r: &searching{reader: reader{facts: f}}, since: since}
+	if n := leaves(anyOf(tell.candidates()...)); n > 100 {
+		t.Errorf("changes of %d feeds: %d leaves", len(f.Feeds), n)
+	}
+	seen := map[string]bool{}
+	for _, g := range grouped([]bound{{5, "a"}, {3, "b"}, {5, "c"}, {4, "d"}}) {
+		for _, id := range g.feeds {
+			seen[fmt.Sprint(g.from, id)] = true
+		}
+	}
+	if !seen["5a"] || !seen["3b"] || !seen["5c"] || !seen["4d"] {
+		t.Error(seen)
 	}
 }

@@ -76,7 +76,7 @@ func (c *compiler) whole(f query.Field, found func(path, key string) part) part 
 // long adds to a part what has a value in the field that is too long to be found as a whole.
 func (c *compiler) long(f query.Field, p part) part {
 	if name, ok := f.Context(); ok {
-		if !c.facts.Long[contextWhole] {
+		if !c.facts.longIn(contextKey(name)) {
 			return p
 		}
 		return atLeast(anyOf(p.c, c.named(contextKey(name)).c))

@@ -313,7 +313,7 @@ func (e *encoder) ownContext(b []byte) []byte {
 		for _, s := range distinct(e.seen) {
 			e.list = append(e.list, c.key+s)
 			if len(c.key)+len(s) > maxFlat {
-				e.facts.Long = noted(e.facts.Long, contextWhole)
+				e.facts.noteContext(c.key)
 			}
 		}
 	}

@@ -46,7 +46,7 @@ func (r *searching) agg(c *compiler, f query.Field) (clause, bool) {
 		// Written so that it is not taken for a plain prefix: 2.19 answers those with
 		// index_out_of_bounds_exception where no value of the index begins so.
 		a["terms"].(clause)["include"] = escapeRegexp(key) + "(.*)"
-		return a, !r.facts.Long[contextWhole] && len(key) <= maxRegexp
+		return a, !r.facts.longIn(key) && len(key) <= maxRegexp
 	}
 	switch f {
 	case query.FieldKind, query.FieldValue:
@@ -54,7 +54,8 @@ func (r *searching) agg(c *compiler, f query.Field) (clause, bool) {
 	case query.FieldPort, query.FieldASN, query.FieldConfidence:
 		return termsAgg(places[f].exact, maxBuckets), true
 	case query.FieldListed:
-		return clause{"filters": clause{"filters": clause{"true": c.open(), "false": allOf(aListing(), noneOf(c.open()))}}}, true
+		open := c.open()
+		return clause{"filters": clause{"filters": clause{"true": open.c, "false": allOf(aListing(), noneOf(open.c))}}}, open.exact
 	case query.FieldLastSeen:
 		return clause{"filter": matchAll(), "aggs": clause{"gone": daysAgg(pathGone), presentName: presentAgg()}}, !c.asOf
 	case query.FieldFirstSeen, query.FieldFeedFirstSeen, query.FieldFeedLastSeen, query.FieldRegistered:

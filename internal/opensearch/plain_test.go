@@ -246,7 +246,11 @@ func (f *facts) note(l *intel.Listing, d *document) {
 		}
 	}
 	if d.EI.Context != nil {
-		f.noteLong(contextWhole, d.EI.Context.Whole)
+		for _, v := range d.EI.Context.Whole {
+			if len(v) > maxFlat {
+				f.noteContext(v)
+			}
+		}
 	}
 	if d.EI.Range != "" {
 		f.Lengths = noted(f.Lengths, lengthName(netip.MustParsePrefix(d.EI.Range)))

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
@@ -37,7 +38,7 @@ type facts struct {
 	Rejected int               `json:"rejected,omitempty"` // documents that the index would not take, since it was made
 	Reject   string            `json:"reject,omitempty"`   // the first of them, and why
 	Refused  map[string]string `json:"refused,omitempty"`  // the first of them by id, and why
-	Long     map[string]bool   `json:"long,omitempty"`     // paths of whole values of which some were ever too long for the index
+	Long     map[string]bool   `json:"long,omitempty"`     // paths of whole values of which some were ever too long for the index; see longContext
 	Lengths  map[string]bool   `json:"lengths,omitempty"`  // of networks, as lengthName has them, that are or were listed
 	Blank    map[string]bool   `json:"blank,omitempty"`    // fields of which some texts were ever blank, which have no form to be found by
 }
@@ -134,6 +135,30 @@ func (e *Engine) load(ctx context.Context, p *pit) (*facts, error) {
 	}
 	e.facts.Store(f)
 	return f, nil
+}
+
+// longContext is the name in Long of a value of the context behind its key, or of
+// the key alone: that of all fields whose names begin so.
+func longContext(keyed string) string {
+	name, _, _ := strings.Cut(keyed, "=")
+	return contextWhole + " " + strings.ToValidUTF8(name[:min(len(name), 64)], "")
+}
+
+// maxLong is about how many names of the context are kept; behind them it is all.
+const maxLong = 100
+
+// longIn says whether some values of the context field with this key were too long.
+func (f *facts) longIn(key string) bool {
+	return f.Long[contextWhole] || f.Long[longContext(key)]
+}
+
+// noteContext notes that a value behind this key is too long.
+func (f *facts) noteContext(key string) {
+	path := longContext(key)
+	if len(f.Long) > maxLong {
+		path = contextWhole
+	}
+	f.Long = noted(f.Long, path)
 }
 
 func noted(m map[string]bool, key string) map[string]bool {

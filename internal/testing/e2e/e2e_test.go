@@ -21,9 +21,9 @@ import (
 // entries parses a sample on its own, to know what must be found.
 func entries(t *testing.T, s *sample) []intel.Entry {
 	t.Helper()
-	res, err := parse.Collect(t.Context(), bytes.NewReader(s.plain()), s.def.Spec(), parse.Options{})
+	res, err := parse.Collect(t.Context(), bytes.NewReader(s.Plain()), s.def.Spec(), parse.Options{})
 	if err != nil {
-		t.Fatalf("%s: %v", s.file, err)
+		t.Fatalf("%s: %v", s.File, err)
 	}
 	return res.Entries
 }
@@ -63,14 +63,14 @@ func plan(s *sample, list []intel.Entry) *change {
 		return nil
 	}
 	c := &change{s: s}
-	lines := bytes.SplitAfter(s.plain(), []byte("\n"))
+	lines := bytes.SplitAfter(s.Plain(), []byte("\n"))
 	perLine := map[int]int{}
 	for _, e := range list {
 		perLine[e.Line]++
 	}
 	for _, e := range some(list, 12) {
 		sole := perLine[e.Line] == 1 && e.Line >= 1 && e.Line <= len(lines) && bytes.Contains(lines[e.Line-1], []byte(e.Original)) &&
-			bytes.Count(s.plain(), []byte(e.Original)) == 1 && len(lines[e.Line-1]) > 1
+			bytes.Count(s.Plain(), []byte(e.Original)) == 1 && len(lines[e.Line-1]) > 1
 		if sole && len(c.gone) < 3 {
 			lines[e.Line-1] = nil
 			c.gone = append(c.gone, e)
@@ -126,23 +126,23 @@ func (w *world) firstRuns(runs map[string]intel.Run, want map[*sample][]intel.En
 	var held []string
 	for _, s := range w.samples {
 		run := runs[s.def.ID]
-		if run.Counts != s.counts {
-			w.t.Errorf("%s: counts %+v, want %+v", s.file, run.Counts, s.counts)
+		if run.Counts != s.Counts {
+			w.t.Errorf("%s: counts %+v, want %+v", s.File, run.Counts, s.Counts)
 		}
 		if s.held() {
-			held = append(held, s.file)
+			held = append(held, s.File)
 			if run.Status != intel.RunQuarantined {
-				w.t.Errorf("%s: %s (%s), want it held back", s.file, run.Status, run.Reason)
+				w.t.Errorf("%s: %s (%s), want it held back", s.File, run.Status, run.Reason)
 			}
 			continue
 		}
-		if run.Status != intel.RunOK || run.Open != s.counts.Accepted || run.HTTPStatus != http.StatusOK {
-			w.t.Errorf("%s: %s (%s), %d open", s.file, run.Status, run.Reason, run.Open)
+		if run.Status != intel.RunOK || run.Open != s.Counts.Accepted || run.HTTPStatus != http.StatusOK {
+			w.t.Errorf("%s: %s (%s), %d open", s.File, run.Status, run.Reason, run.Open)
 		}
 		for _, e := range some(want[s], 10) {
 			x := w.ask(s.def.ID, asked(e), time.Time{})
 			if x == nil || !x.Listed || x.Canonical != e.Indicator.Value || !x.FirstSeen.Equal(w.now) || !x.LastSeen.Equal(w.now) {
-				w.t.Errorf("%s: %q: %+v", s.file, e.Original, x)
+				w.t.Errorf("%s: %q: %+v", s.File, e.Original, x)
 			}
 		}
 	}
@@ -159,12 +159,12 @@ func (w *world) secondHour() {
 		run := runs[s.def.ID]
 		if s.held() {
 			if run.Status != intel.RunQuarantined || run.Of == "" {
-				w.t.Errorf("%s: %+v", s.file, run)
+				w.t.Errorf("%s: %+v", s.File, run)
 			}
 			continue
 		}
 		if run.Status != intel.RunUnchanged || run.HTTPStatus != http.StatusNotModified || w.srv.Count(s.path, http.StatusNotModified) != 1 {
-			w.t.Errorf("%s: %s %d (%s), want 304", s.file, run.Status, run.HTTPStatus, run.Reason)
+			w.t.Errorf("%s: %s %d (%s), want 304", s.File, run.Status, run.HTTPStatus, run.Reason)
 		}
 	}
 	if a, b := w.files("segments"), w.files("raw"); a != segments || b != raw {
@@ -205,19 +205,19 @@ func (w *world) delist(want map[*sample][]intel.Entry) []*change {
 	runs := w.hour()
 	for _, c := range changes {
 		if run := runs[c.s.def.ID]; run.Status != intel.RunOK || run.Removed != len(c.gone) || run.New+run.Relisted != 0 {
-			w.t.Errorf("%s: %s (%s) %+v, want %d removed", c.s.file, run.Status, run.Reason, run.Change, len(c.gone))
+			w.t.Errorf("%s: %s (%s) %+v, want %d removed", c.s.File, run.Status, run.Reason, run.Change, len(c.gone))
 		}
 		for _, e := range c.gone {
 			if x := w.ask(c.s.def.ID, asked(e), time.Time{}); x == nil || x.Listed || len(x.Intervals) != 1 || x.Intervals[0].To == nil || !x.Intervals[0].To.Equal(w.now) {
-				w.t.Errorf("%s: %q was taken away: %+v", c.s.file, e.Original, x)
+				w.t.Errorf("%s: %q was taken away: %+v", c.s.File, e.Original, x)
 			}
 			if x := w.ask(c.s.def.ID, asked(e), w.now.Add(-time.Minute)); x == nil || !x.Listed {
-				w.t.Errorf("%s: %q a minute before: %+v", c.s.file, e.Original, x)
+				w.t.Errorf("%s: %q a minute before: %+v", c.s.File, e.Original, x)
 			}
 		}
 		for _, e := range c.stays {
 			if x := w.ask(c.s.def.ID, asked(e), time.Time{}); x == nil || !x.Listed {
-				w.t.Errorf("%s: %q stays: %+v", c.s.file, e.Original, x)
+				w.t.Errorf("%s: %q stays: %+v", c.s.File, e.Original, x)
 			}
 		}
 	}
@@ -235,8 +235,8 @@ func (w *world) relist(changes []*change, t1, t3 time.Time) {
 	w.now = w.now.Add(time.Minute)
 	for _, c := range changes {
 		id := c.s.def.ID
-		if run := runs[id]; run.Status != intel.RunOK || run.Relisted != len(c.gone) || run.Open != c.s.counts.Accepted {
-			w.t.Errorf("%s: %s (%s) %+v, want %d listed again", c.s.file, run.Status, run.Reason, run.Change, len(c.gone))
+		if run := runs[id]; run.Status != intel.RunOK || run.Relisted != len(c.gone) || run.Open != c.s.Counts.Accepted {
+			w.t.Errorf("%s: %s (%s) %+v, want %d listed again", c.s.File, run.Status, run.Reason, run.Change, len(c.gone))
 		}
 		for _, e := range c.gone {
 			for _, p := range []struct {
@@ -247,11 +247,11 @@ func (w *world) relist(changes []*change, t1, t3 time.Time) {
 				{t4.Add(-time.Minute), true, false}, {t4, true, true}, {time.Time{}, true, true}} {
 				x := w.ask(id, asked(e), p.at)
 				if (x != nil) != p.exists || x != nil && x.Listed != p.listed {
-					w.t.Errorf("%s: %q as of %s: %+v, want exists %v, listed %v", c.s.file, e.Original, p.at, x, p.exists, p.listed)
+					w.t.Errorf("%s: %q as of %s: %+v, want exists %v, listed %v", c.s.File, e.Original, p.at, x, p.exists, p.listed)
 				}
 			}
 			if x := w.ask(id, asked(e), time.Time{}); x != nil && (len(x.Intervals) != 2 || !x.FirstSeen.Equal(t1) || x.Intervals[1].To != nil) {
-				w.t.Errorf("%s: %q has the history %+v", c.s.file, e.Original, x.Intervals)
+				w.t.Errorf("%s: %q has the history %+v", c.s.File, e.Original, x.Intervals)
 			}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
+	"github.com/elasticintel/elasticintel/internal/testing/feedsamples"
 	"github.com/elasticintel/elasticintel/internal/testing/feedserver"
 )
 
@@ -24,19 +25,19 @@ func TestManifest(t *testing.T) {
 	var events []string
 	want := map[intel.Indicator]bool{}
 	for _, s := range samples(t, srv, 20_000) {
-		if !strings.HasPrefix(s.file, folder) || s.def.Type != "misp" {
+		if !strings.HasPrefix(s.File, folder) || s.def.Type != "misp" {
 			continue
 		}
-		events = append(events, "/"+folder+strings.TrimSuffix(path.Base(s.file), ".gz"))
-		srv.Set(events[len(events)-1], s.packed)
+		events = append(events, "/"+folder+strings.TrimSuffix(path.Base(s.File), ".gz"))
+		srv.Set(events[len(events)-1], s.Packed)
 		for _, e := range entries(t, s) {
 			want[e.Indicator] = true
 		}
-		read += s.counts.Read
+		read += s.Counts.Read
 	}
-	s := &sample{file: manifest, path: "/" + manifest, def: definition(t, srv, manifest, `{"type":"misp"}`)}
+	s := &sample{&feedsamples.Sample{File: manifest}, "/" + manifest, definition(t, srv, manifest, `{"type":"misp"}`)}
 	var err error
-	if s.packed, err = os.ReadFile(path.Join(os.Getenv("EI_SAMPLES"), "feeds", manifest)); err != nil {
+	if s.Packed, err = os.ReadFile(path.Join(os.Getenv("EI_SAMPLES"), "feeds", manifest)); err != nil {
 		t.Fatal(err)
 	}
 	s.serve(srv)

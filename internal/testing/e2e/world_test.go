@@ -96,7 +96,7 @@ func (w *world) hour() map[string]intel.Run {
 		defer mu.Unlock()
 		for _, s := range w.samples {
 			if _, ran := runs[s.def.ID]; !ran {
-				w.t.Errorf("feed %s (%s) did not run", s.def.ID, s.file)
+				w.t.Errorf("feed %s (%s) did not run", s.def.ID, s.File)
 			}
 		}
 		w.t.Fatalf("only %d of %d feeds ran; the log: %s", len(runs), len(w.samples), w.log.String())

@@ -13,19 +13,19 @@ import (
 // asker makes random queries out of what is listed.
 type asker struct {
 	*world
-	m *Model
+	listing func() *intel.Listing // one that there is, or nil
 }
 
-// listing is one that there is, or nil.
-func (a *asker) listing() *intel.Listing {
+// listing is one of the Model, or nil.
+func (w *world) listing(m *Model) *intel.Listing {
 	for range 20 {
-		f := a.m.feeds[a.feeds[a.rnd.IntN(len(a.feeds))].info.ID]
+		f := m.feeds[w.feeds[w.rnd.IntN(len(w.feeds))].info.ID]
 		if f == nil {
 			continue
 		}
-		i := a.values[a.rnd.IntN(len(a.values))]
+		i := w.values[w.rnd.IntN(len(w.values))]
 		if r := f.all[i]; r != nil {
-			if l, ok := a.m.listing(f, i, r, time.Time{}); ok {
+			if l, ok := m.listing(f, i, r, time.Time{}); ok {
 				return &l
 			}
 		}

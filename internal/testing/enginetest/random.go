@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/elasticintel/elasticintel/internal/intel"
 	"github.com/elasticintel/elasticintel/internal/query"
 )
 
@@ -52,7 +53,7 @@ func random(ctx context.Context, open Opener, seed uint64, ops int) (*Script, st
 		return &Script{}, "", err
 	}
 	w := newWorld(seed)
-	a := &asker{w, r.model}
+	a := &asker{w, func() *intel.Listing { return w.listing(r.model) }}
 	s := &Script{}
 	counts := map[string]int{}
 	found := 0
