@@ -170,14 +170,17 @@ func TestEngine(t *testing.T) {
 func TestEngineRandom(t *testing.T) {
 	a := &aliases{c: opensearchtest.Shared(t, opensearchtest.V2), t: t}
 	c := enginetest.Config{First: 301, Seeds: 1, Ops: 1500}
-	if os.Getenv("EI_SOAK") != "" {
-		c = enginetest.Config{First: 200, Seeds: 10}
+	if soaking() {
+		c = enginetest.Config{First: 200, Seeds: 20, Ops: 3000}
 	}
 	if testing.Short() {
 		c.Ops = 300
 	}
 	enginetest.RunRandom(t, a.open, c)
 }
+
+// soaking says whether the long counts are wanted.
+func soaking() bool { return os.Getenv("EI_SOAK") != "" }
 
 var began = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 

@@ -68,7 +68,7 @@ func (p *pairRun) fixed(a *asker, last bool) (out []question) {
 			}
 		}
 	}
-	return append(out, statsQuestion{"misp"}, statsQuestion{"none of them"})
+	return append(out, statsQuestion{[]string{"misp", "none of them"}[len(p.world.times)%2]})
 }
 
 func (p *pairRun) search(n query.Node, o lookup.SearchOptions, pages int) pageQuestion {
