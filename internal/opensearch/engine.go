@@ -28,7 +28,9 @@ type EngineOptions struct {
 // for concurrent use.
 //
 // What one answer sees is what one Sync left, as long as the index has one
-// shard: each shard of several shows a Sync for itself, a moment apart. A Sync
+// shard: each shard of several shows a Sync for itself, a moment apart. All that is
+// said of one indicator lies in one shard; between several, and between them and
+// the facts of the feeds, an answer of that moment may mix two states. A Sync
 // that was ended by force may be seen in part until the next.
 type Engine struct {
 	client *Client

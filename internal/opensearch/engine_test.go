@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -178,9 +177,6 @@ func TestEngineRandom(t *testing.T) {
 	}
 	enginetest.RunRandom(t, a.open, c)
 }
-
-// soaking says whether the long counts are wanted.
-func soaking() bool { return os.Getenv("EI_SOAK") != "" }
 
 var began = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 

@@ -42,7 +42,7 @@ func TestRealFeeds(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it asks for a minute")
 	}
-	most, each, questions := 40_000, 700, 3000
+	most, each, questions := 40_000, 700, 1200
 	if soaking() {
 		most, each, questions = 30_000, 0, 20_000
 	}
@@ -52,6 +52,7 @@ func TestRealFeeds(t *testing.T) {
 	}
 	if small {
 		t.Log("EI_SAMPLES is not set: the small samples of the repository serve")
+		questions /= 2
 	}
 	for _, at := range []struct {
 		version string

@@ -9,6 +9,14 @@
 //	func TestConformance(t *testing.T) { enginetest.Run(t, open) }
 //	func TestModel(t *testing.T)       { enginetest.RunRandom(t, open, enginetest.Config{}) }
 //
+// Two engines that hold the same are held against each other by
+//
+//	func TestRealFeeds(t *testing.T) { enginetest.RunReal(t, openPair, enginetest.RealConfig{Feeds: feeds}) }
+//
+// on the lists of real feeds (RealFeeds), which live through some days, with
+// questions of every kind made of what they list; the first difference is made
+// small. What RunRandom is to the rules, this is to the data.
+//
 // A script is read from top to bottom. Words with blanks, quotes or a # in them
 // are written as Go strings; lines that begin with # are comments.
 //

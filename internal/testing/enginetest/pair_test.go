@@ -30,7 +30,7 @@ type one struct {
 	wrong string
 }
 
-func (o one) Engines() (want, got lookup.Engine) { return o.full, wrongly{o.full, o.wrong} }
+func (o one) Engines() (want, got lookup.Engine) { return o.full, wrongly(o) }
 func (o one) Settle(context.Context) error       { return nil }
 
 type wrongly struct {

@@ -40,10 +40,13 @@ func facetFields() (out []string) {
 	return out
 }
 
-// fixed are the questions of every round: the guide's queries, facets of every
-// field, pages in every order both ways.
+// fixed are the questions of every round: the guide's queries (a part of them but in
+// the last), facets of every field, pages in every order both ways.
 func (p *pairRun) fixed(a *asker, last bool) (out []question) {
 	for i, text := range p.guide {
+		if !last && i%4 != len(p.world.times)%4 {
+			continue
+		}
 		q := pageQuestion{text: text, o: lookup.SearchOptions{Limit: 20}, pages: 2}
 		if i%5 == len(p.world.times)%5 {
 			q.o.AsOf = ago(a.instant())
@@ -61,8 +64,10 @@ func (p *pairRun) fixed(a *asker, last bool) (out []question) {
 	for _, name := range query.SortNames() {
 		for _, sort := range []string{name, "-" + name} {
 			out = append(out, p.search(query.All{}, lookup.SearchOptions{Limit: 40, Sort: sort}, 4),
-				p.search(a.tree(2), lookup.SearchOptions{Limit: 499, Sort: sort}, 6),
 				p.search(a.tree(1), lookup.SearchOptions{Limit: 30, Sort: sort, AsOf: ago(a.instant())}, 3))
+			if last {
+				out = append(out, p.search(a.tree(2), lookup.SearchOptions{Limit: 499, Sort: sort}, 6))
+			}
 			if last && soaking() {
 				out = append(out, p.search(query.All{}, lookup.SearchOptions{Sort: sort}, 1))
 			}
