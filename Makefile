@@ -3,6 +3,7 @@
 # make quick      the tests alone, without -race
 # make soak       the full counts: 1,000 kills, long duels, longer fuzzing
 # make bench      the figures of docs/benchmarks.md
+# make bench-opensearch  those of the engine over OpenSearch, beside the embedded one: BENCH="-listings 1000000 -rounds 3" VERSION=3.8.0.0
 #
 # make pytools    what tests run of PyPI (a TAXII server, PyMISP), into bin/pytools; make test does it by itself
 #
@@ -17,7 +18,7 @@ LDFLAGS := -s -w
 BIN := bin/elasticintel
 FUZZTIME ?= 3s
 
-.PHONY: build test opensearch opensearch-stop pytools quick soak bench fmt vet static vuln unit fuzz cross clean
+.PHONY: build test opensearch opensearch-stop pytools quick soak bench bench-opensearch fmt vet static vuln unit fuzz cross clean
 
 build: $(BIN)
 
@@ -74,6 +75,9 @@ soak:
 
 bench:
 	scripts/bench.sh
+
+bench-opensearch:
+	scripts/bench-opensearch.sh $(BENCH)
 
 clean:
 	rm -rf bin dist

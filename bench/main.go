@@ -4,6 +4,7 @@
 //	cd bench && go run . [-binary ../bin/elasticintel] [-rounds 3]
 //	cd bench && go run . peers [-listings 1000000] [-feeds 40]   beside more peers (peers.go)
 //	cd bench && go run . goals [-listings 5000000] [-feeds 180]   against our own goals (goals.go)
+//	cd bench && go run . opensearch -url URL [-listings 1000000]  the engine over OpenSearch beside the embedded one (opensearch.go)
 //
 // With EI_SAMPLES (a folder with feeds/INDEX.tsv) the values are those of real
 // feeds; without it they are generated, and the table says so.
@@ -25,7 +26,7 @@ import (
 func main() {
 	log.SetFlags(0)
 	if len(os.Args) > 1 {
-		command := map[string]func([]string) error{"peers": peersCommand, "goals": goalsCommand}[os.Args[1]]
+		command := map[string]func([]string) error{"peers": peersCommand, "goals": goalsCommand, "opensearch": opensearchCommand}[os.Args[1]]
 		if command != nil {
 			if err := command(os.Args[2:]); err != nil {
 				log.Fatal(err)
