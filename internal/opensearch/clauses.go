@@ -25,6 +25,9 @@ type compiler struct {
 	facts *facts
 	asOf  bool
 	when  int64 // the instant asked about, or now; Unix milliseconds
+	// tight: phrases whose last word is begun match with the first maxBegun words that
+	// begin so, and no more. That may be too little, which the part does not say.
+	tight bool
 }
 
 // compile returns the clause for a whole query: the listings that match it.
@@ -79,7 +82,9 @@ func (c *compiler) not(n query.Node) part {
 	if _, ok := n.(query.All); ok {
 		return exactly(matchNone())
 	}
-	return opposite(c.node(n))
+	loose := *c
+	loose.tight = false // the opposite of too little is too much
+	return opposite(loose.node(n))
 }
 
 // maxAhead is of how many feeds it can be said in one clause that they are ahead.
@@ -114,7 +119,7 @@ func (c *compiler) exact(n query.Exact) part {
 	if n.Tokens == nil {
 		return exactly(is)
 	}
-	p := c.in(n.Field, func(path, key string) part { return sideBySide(path, key, n.Tokens, false) })
+	p := c.in(n.Field, func(path, key string) part { return c.sideBySide(path, key, n.Tokens, false) })
 	return part{anyOf(is, p.c), p.exact}
 }
 

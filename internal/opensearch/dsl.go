@@ -1,7 +1,6 @@
 package opensearch
 
 import (
-	"math"
 	"net/netip"
 	"time"
 
@@ -35,10 +34,10 @@ func phrase(path, tokens string) clause {
 	return clause{"match_phrase": clause{path: clause{"query": tokens}}}
 }
 
-// phraseBegun is a phrase whose last token is the beginning of one: of any, since
-// with fewer expansions some would be left out.
+// phraseBegun is a phrase whose last token is the beginning of one, of the first
+// maxBegun that the index has.
 func phraseBegun(path, tokens string) clause {
-	return clause{"match_phrase_prefix": clause{path: clause{"query": tokens, "max_expansions": math.MaxInt32}}}
+	return clause{"match_phrase_prefix": clause{path: clause{"query": tokens, "max_expansions": maxBegun}}}
 }
 
 func exists(path string) clause { return clause{"exists": clause{"field": path}} }

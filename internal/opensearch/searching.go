@@ -2,7 +2,9 @@ package opensearch
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
@@ -57,6 +59,9 @@ func (r *searching) run(ctx context.Context) error {
 		return err
 	}
 	p, aggs, countable := r.compiled()
+	if p, err = r.tightened(ctx, p); err != nil {
+		return err
+	}
 	sort := sortOf(r.s.Sort)
 	switch {
 	case p.exact && countable && (sort != nil || r.s.Limit < 0):
@@ -69,9 +74,41 @@ func (r *searching) run(ctx context.Context) error {
 	return r.collect(ctx, p.c)
 }
 
+// compiler is one for this search.
+func (r *searching) compiler() compiler {
+	return compiler{facts: r.facts, asOf: r.asOf, when: r.when.UnixMilli()}
+}
+
+// tightened returns, in place of a part that matches too much, one that may match too
+// little, where the cluster counts as many for both: then each is exact.
+func (r *searching) tightened(ctx context.Context, loose part) (part, error) {
+	c := r.compiler()
+	c.tight = true
+	if loose.exact {
+		return loose, nil
+	}
+	p := c.compile(r.s.Query)
+	if !p.exact {
+		return loose, nil
+	}
+	const name = "tight"
+	got, err := r.e.client.ask(ctx, r.e.alias, &question{Query: loose.c, Count: true, PIT: r.pit, Aggs: map[string]clause{name: {"filter": p.c}}})
+	if err != nil {
+		return loose, err
+	}
+	var count bucket
+	if err := json.Unmarshal(got.Aggs[name], &count); err != nil {
+		return loose, fmt.Errorf("count what a phrase matches: %w", err)
+	}
+	if count.Docs != got.Hits.Total.Value {
+		return loose, nil
+	}
+	return p, nil
+}
+
 // compiled is the query as the cluster has it, and what counts the facets.
 func (r *searching) compiled() (p part, aggs map[string]clause, countable bool) {
-	c := compiler{facts: r.facts, asOf: r.asOf, when: r.when.UnixMilli()}
+	c := r.compiler()
 	aggs, countable = r.aggs(&c)
 	return c.compile(r.s.Query), aggs, countable
 }
