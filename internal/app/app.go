@@ -72,6 +72,7 @@ type App struct {
 	feeds  *Feeds
 	sched  *schedule.Scheduler
 	server *http.Server
+	face   atomic.Pointer[face] // of the engine that answers
 
 	ctx    context.Context // of all loops; ends when Stop begins
 	cancel context.CancelFunc
@@ -92,14 +93,24 @@ func New(cfg Config) *App {
 		Source: a.feeds, Runner: cfg.Feeds.Runner, Parallel: cfg.Parallel, Now: cfg.Feeds.Now, Log: cfg.Log, OnRun: a.onRun,
 	})
 	a.feeds.Trigger = a.trigger
-	handler := api.New(api.Config{
-		Lookup: lookup.New(cfg.Feeds.Engine, cfg.Feeds.Now), Feeds: a.feeds, Keys: cfg.Keys, Version: cfg.Version,
-		Now: cfg.Feeds.Now, Ready: a.trusted, Log: cfg.Log,
-		Metrics: a.writeMetrics,
-	})
-	a.server = api.NewServer(handler)
+	a.Use(cfg.Feeds.Engine)
+	a.server = api.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.face.Load().ServeHTTP(w, r) }))
 	a.server.ErrorLog = slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug)
 	return a
+}
+
+// face is the HTTP API over one engine.
+type face struct{ http.Handler }
+
+// Use lets e answer from now on. Requests under way are answered to their end by
+// the engine that they began with, so that each answer is of one.
+func (a *App) Use(e Engine) {
+	a.feeds.use(e)
+	a.face.Store(&face{api.New(api.Config{
+		Lookup: lookup.New(e, a.cfg.Feeds.Now), Feeds: a.feeds, Keys: a.cfg.Keys, Version: a.cfg.Version,
+		Now: a.cfg.Feeds.Now, Ready: a.trusted, Log: a.cfg.Log,
+		Metrics: a.writeMetrics,
+	})})
 }
 
 // Feeds returns the server's feeds.
@@ -140,12 +151,12 @@ func (a *App) trusted() error {
 	if err := a.Ready(); err != nil {
 		return err
 	}
-	if r, ok := a.cfg.Feeds.Engine.(Readier); ok {
+	if r, ok := a.feeds.engine().(Readier); ok {
 		if err := r.Ready(); err != nil {
 			return err
 		}
 	}
-	return a.cfg.Feeds.Engine.Err()
+	return a.feeds.engine().Err()
 }
 
 // Ready says why the server is not ready yet, or nil.
@@ -186,7 +197,7 @@ func (a *App) work() {
 	a.setReady(nil)
 	a.ended()
 	a.readAhead()
-	a.untidy.add(slices.Collect(maps.Keys(a.cfg.Feeds.Engine.Held()))...)
+	a.untidy.add(slices.Collect(maps.Keys(a.feeds.engine().Held()))...)
 	if a.cfg.Offline {
 		<-a.ctx.Done()
 		return
@@ -241,7 +252,7 @@ func (a *App) readAhead() {
 }
 
 func (a *App) refresh() {
-	if _, err := a.cfg.Feeds.Engine.Refresh(a.ctx); err != nil && a.ctx.Err() == nil {
+	if _, err := a.feeds.engine().Refresh(a.ctx); err != nil && a.ctx.Err() == nil {
 		a.cfg.Log.Error("data cannot be read", "error", err)
 	}
 }
@@ -251,7 +262,7 @@ func (a *App) housekeep(first bool) {
 		a.cfg.Log.Error("housekeeping failed", "error", err)
 	}
 	if !first {
-		a.untidy.add(slices.Collect(maps.Keys(a.cfg.Feeds.Engine.Held()))...)
+		a.untidy.add(slices.Collect(maps.Keys(a.feeds.engine().Held()))...)
 	}
 	if err := a.cfg.Keys.Flush(a.ctx); err != nil && a.ctx.Err() == nil {
 		a.cfg.Log.Warn("last use of keys not written", "error", err)

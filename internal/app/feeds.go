@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/elasticintel/elasticintel/internal/blob"
@@ -80,6 +81,7 @@ type Feeds struct {
 	Trigger func(ctx context.Context, job feed.Job) (intel.Run, error)
 
 	reports reports
+	using   atomic.Pointer[Engine] // in place of FeedsConfig.Engine; nil: that one
 
 	mu          sync.Mutex
 	asked       bool   // settingsMoved was called before
@@ -93,6 +95,17 @@ func NewFeeds(c FeedsConfig) *Feeds {
 		f.Trigger = c.Runner.Run
 	}
 	return f
+}
+
+// use lets another engine answer.
+func (f *Feeds) use(e Engine) { f.using.Store(&e) }
+
+// engine returns the engine that answers, or nil.
+func (f *Feeds) engine() Engine {
+	if e := f.using.Load(); e != nil {
+		return *e
+	}
+	return f.Engine
 }
 
 // UnknownError says that no feed has an id. It is a feed.ErrUnknown.
@@ -154,7 +167,7 @@ func (f *Feeds) viewer(ctx context.Context) (func(*feed.Definition) feed.View, e
 		if states, err = f.Runner.States(ctx); err != nil {
 			return nil, err
 		}
-		held = f.Engine.Held()
+		held = f.engine().Held()
 	}
 	settings, err := f.settings(ctx)
 	if err != nil {
@@ -165,8 +178,8 @@ func (f *Feeds) viewer(ctx context.Context) (func(*feed.Definition) feed.View, e
 		h := held[d.ID]
 		facts := feed.Facts{Def: d, Enabled: enabled(d, settings), Switched: settings[d.ID].At, HaveKey: f.HaveKey(d),
 			State: states[d.ID], Listings: h.Listings, Snapshot: h.Snapshot}
-		if f.Engine != nil {
-			facts.Broken = f.Engine.Broken(d.ID)
+		if f.engine() != nil {
+			facts.Broken = f.engine().Broken(d.ID)
 		}
 		return feed.NewView(facts, now)
 	}, nil
@@ -193,7 +206,7 @@ func (f *Feeds) Run(ctx context.Context, id, who string) (intel.Run, error) {
 	if err != nil {
 		return run, err
 	}
-	_, err = f.Engine.Refresh(ctx)
+	_, err = f.engine().Refresh(ctx)
 	return run, err
 }
 

@@ -51,7 +51,7 @@ type Measured interface {
 func (a *App) writeMetrics(w io.Writer) {
 	ctx := context.Background()
 	a.feeds.WriteMetrics(ctx, w)
-	if m, ok := a.cfg.Feeds.Engine.(Measured); ok {
+	if m, ok := a.feeds.engine().(Measured); ok {
 		m.WriteMetrics(ctx, w)
 	}
 }

@@ -41,7 +41,7 @@ func (f *Feeds) Report(ctx context.Context, ids ...string) ([]feed.Report, error
 		}
 	}
 	var all []feed.Report
-	if f.Engine != nil {
+	if f.engine() != nil {
 		select {
 		case f.reports.turn <- struct{}{}:
 		case <-ctx.Done():
@@ -75,7 +75,7 @@ func (f *Feeds) Report(ctx context.Context, ids ...string) ([]feed.Report, error
 
 // report brings the kept report up to date.
 func (f *Feeds) report(ctx context.Context) error {
-	held := f.Engine.Held()
+	held := f.engine().Held()
 	var states map[string]feed.State
 	if f.Runner != nil {
 		var err error
@@ -107,7 +107,7 @@ func (f *Feeds) report(ctx context.Context) error {
 
 // makeReports goes through everything that is listed.
 func (f *Feeds) makeReports(ctx context.Context, catalogue *feed.Catalogue, on map[string]bool, held map[string]Held, now time.Time) ([]feed.Report, error) {
-	engine, ok := f.Engine.(lookup.Comparer)
+	engine, ok := f.engine().(lookup.Comparer)
 	if !ok {
 		return nil, lookup.ErrNoCompare
 	}

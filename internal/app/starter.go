@@ -28,7 +28,7 @@ func (a *App) loadStarter(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	held := a.cfg.Feeds.Engine.Held()
+	held := a.feeds.engine().Held()
 	began := time.Now() // told to people, decides nothing
 	var loaded, listings atomic.Int64
 	var group errgroup.Group

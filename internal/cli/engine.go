@@ -36,15 +36,23 @@ type cluster struct {
 	where  string // for people: "index NAME at HOST"
 }
 
-// engine returns the cluster that answers, nil where the data folder does by itself.
+// clusterSpec returns the cluster that answers, by the settings or else by what was chosen for the data folder, nil where the data folder does by itself.
 func (p *program) clusterSpec() (*clusterSpec, error) {
 	switch {
 	case p.cfg.Engine == config.EngineOpenSearch:
 	case p.cfg.Engine == "" && len(p.cfg.OpenSearch.URLs) > 0:
 		return nil, configError(errors.New("--opensearch-url is given, and --engine is not: which engine is meant?"), "Add --engine opensearch (EI_ENGINE=opensearch), or --engine embedded.")
+	case p.cfg.Engine == "":
+		c, err := p.chosen()
+		return p.specOf(c), err
 	default:
 		return nil, nil
 	}
+	return p.givenSpec()
+}
+
+// givenSpec is the cluster that the settings name.
+func (p *program) givenSpec() (*clusterSpec, error) {
 	spec := &clusterSpec{OpenSearch: p.cfg.OpenSearch}
 	if spec.CA != "" {
 		var err error

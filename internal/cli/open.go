@@ -24,6 +24,7 @@ import (
 type parts struct {
 	folder    *local.Folder  // nil where nothing is stored yet
 	cluster   *cluster       // nil where the engine is the folder's own
+	spec      *clusterSpec   // of cluster
 	follow    *follow.Engine // nil where folder or cluster is
 	catalogue *local.Catalogue
 	secrets   *local.Secrets
@@ -69,6 +70,7 @@ func (p *program) openParts(ctx context.Context, write bool) (*parts, error) {
 	if spec, err := p.clusterSpec(); err != nil {
 		return nil, err
 	} else if spec != nil {
+		x.spec = spec
 		if x.cluster, err = p.openCluster(ctx, spec); err != nil {
 			return nil, err
 		}

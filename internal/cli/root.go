@@ -55,7 +55,7 @@ also in a JSON file (--config). Exit codes: 0 done or nothing found, 1 something
 	}
 	add("use", p.serveCmd(), p.lookupCmd(), p.searchCmd(), p.explainCmd(), p.changesCmd(), p.statsCmd())
 	add("feeds", p.ingestCmd(), p.feedsCmd())
-	add("keep", p.keysCmd(), p.doctorCmd(), p.verifyCmd(), p.backupCmd(), p.restoreCmd(), p.dashboardsCmd(), p.versionCmd(), p.completionCmd())
+	add("keep", p.keysCmd(), p.doctorCmd(), p.verifyCmd(), p.reindexCmd(), p.migrateCmd(), p.backupCmd(), p.restoreCmd(), p.dashboardsCmd(), p.versionCmd(), p.completionCmd())
 	return root
 }
 

@@ -62,7 +62,11 @@ func (p *program) serve(ctx context.Context) error {
 	}
 	c := p.appConfig(x, keys, ln)
 	c.Receivers, c.AlertAfter = asReceivers(hooks), time.Duration(p.cfg.AlertAfter)
-	a := app.New(c)
+	var a *app.App
+	if p.cfg.Engine == "" {
+		c.Follow = func(ctx context.Context) { p.followChoice(ctx, x, func(e app.Engine) { a.Use(e) }) }
+	}
+	a = app.New(c)
 	a.Start()
 	fmt.Fprintf(p.out.w, "http://%s\n", ln.Addr())
 	if err := p.out.flush(); err != nil {

@@ -15,7 +15,7 @@ import (
 // as a rule.
 type ReindexOptions struct {
 	TakeOver bool           // put it in the place of one that another store fills, too
-	Mark     int            // listings after which it is noted how far it came; 0 = 50,000
+	Mark     int            // listings after which it is noted how far it came; 0 = 20,000
 	Progress func(Progress) // is told now and then, by one goroutine; nil: nobody is
 }
 
@@ -68,7 +68,7 @@ func (e *Engine) reindex(ctx context.Context, before string, src Source, o Reind
 		return SyncStats{}, err
 	}
 	if o.Mark <= 0 {
-		o.Mark = 50_000
+		o.Mark = 20_000
 	}
 	f := &filling{e: e, index: index, src: src, o: o, next: have}
 	f.progress.Index = index
