@@ -157,17 +157,17 @@ func (e *Engine) create(ctx context.Context, n int) (string, error) {
 	}
 }
 
-// point lets the alias point to the index, and removes the one before.
+// point lets the alias point to the index, and to before no longer.
 func (e *Engine) point(ctx context.Context, index, before string) error {
 	actions := []clause{{"add": clause{"index": index, "alias": e.alias, "is_write_index": true}}}
 	if before != "" {
-		actions = append(actions, clause{"remove_index": clause{"index": before}})
+		actions = append(actions, clause{"remove": clause{"index": before, "alias": e.alias}})
 	}
 	body, err := json.Marshal(clause{"actions": actions})
 	if err != nil {
 		return err
 	}
-	if err := e.client.change(ctx, request{method: http.MethodPost, path: "/_aliases", body: body}); err != nil {
+	if err := e.client.call(ctx, request{method: http.MethodPost, path: "/_aliases", body: body}, nil); err != nil {
 		return fmt.Errorf("let %s point to %s: %w", e.alias, index, err)
 	}
 	return nil

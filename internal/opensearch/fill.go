@@ -80,6 +80,9 @@ func (e *Engine) reindex(ctx context.Context, before string, src Source, o Reind
 		return f.stats, err
 	}
 	e.facts.Store(f.next)
+	if before != "" {
+		_ = e.retire(ctx, before) // what fails is left to Tidy; the new one answers
+	}
 	return f.stats, nil
 }
 
@@ -98,7 +101,7 @@ func (e *Engine) begun(ctx context.Context, src Source) (string, *facts, error) 
 		if err != nil {
 			return "", nil, err
 		}
-		if f != nil && f.Source == src.ID() {
+		if f != nil && f.Source == src.ID() && !f.Filled {
 			return x.name, f, nil
 		}
 	}

@@ -210,6 +210,52 @@ func TestReindexGoesOn(t *testing.T) {
 	}
 }
 
+// TestReindexUnderSearch: a search that began in the old index reads it to its end,
+// and only then that is removed.
+func TestReindexUnderSearch(t *testing.T) {
+	a := &aliases{c: opensearchtest.Shared(t, opensearchtest.V2), t: t}
+	e, err := a.engine(func() time.Time { return began })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Load(t.Context(), intel.FeedInfo{ID: "a", Presence: intel.Snapshot}, began, numbered(3000, "x")); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	n := 0
+	_, err = e.Search(t.Context(), query.Search{Query: query.All{}}, func(*intel.Listing) error {
+		if n++; n > 1 {
+			return nil
+		}
+		moved := make(chan bool)
+		go func() {
+			_, err := e.Reindex(context.WithoutCancel(t.Context()), view{e.corpus.View(), e.corpus}, opensearch.ReindexOptions{})
+			done <- err
+		}()
+		go func() {
+			for { // until the alias has moved
+				var got map[string]any
+				a.raw("GET", "/_alias/"+e.alias, "", &got)
+				if _, there := got[opensearch.IndexName(e.alias, 2)]; there {
+					break
+				}
+			}
+			close(moved)
+		}()
+		<-moved
+		return nil
+	})
+	if err != nil || n != 3000 {
+		t.Errorf("%d listings, %v", n, err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if names := a.names(e.alias); len(names) != 1 {
+		t.Errorf("%q", names)
+	}
+}
+
 // TestForeign: an index that another store fills is neither followed nor replaced
 // unless somebody says so.
 func TestForeign(t *testing.T) {

@@ -68,7 +68,7 @@ func (e *Engine) Verify(ctx context.Context, src Source, o VerifyOptions) (*Repo
 	if err := e.versioned(index); err != nil {
 		return nil, err
 	}
-	v := &verifying{e: e, src: src, o: o, out: &Report{Index: index}}
+	v := &verifying{e: e, src: src, o: o, enc: newEncoder(&facts{}), out: &Report{Index: index}}
 	if v.pit, err = e.client.open(ctx, index); err != nil {
 		return nil, err
 	}
@@ -90,6 +90,7 @@ func (e *Engine) Verify(ctx context.Context, src Source, o VerifyOptions) (*Repo
 // verifying is one Verify under way.
 type verifying struct {
 	reader
+	enc *encoder
 	e   *Engine
 	src Source
 	o   VerifyOptions

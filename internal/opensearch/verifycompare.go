@@ -19,7 +19,7 @@ type expected struct {
 }
 
 func (v *verifying) expect(id string, l *intel.Listing) (expected, error) {
-	op, err := ListingOp(l, PresenceOf(l, time.UnixMilli(v.facts.Feeds[l.Feed].LastGood)))
+	op, err := v.enc.op(l, PresenceOf(l, time.UnixMilli(v.facts.Feeds[l.Feed].LastGood)))
 	if err != nil {
 		return expected{}, err
 	}
