@@ -5,6 +5,7 @@
 #   scripts/opensearch.sh stop      stops it and removes its folder
 #   scripts/opensearch.sh status    prints the URL, the folder and the processes; 1 where none runs
 #   scripts/opensearch.sh fetch     downloads and verifies only
+#   scripts/opensearch.sh apply FILE TYPE   with SECURITY: loads a file of the plug-in (roles, rolesmapping, ...) in place of what it has
 #   scripts/opensearch.sh kill N    kill -9 of node N          scripts/opensearch.sh revive N   starts it again
 #
 #   VERSION=2.19.1.0   or 3.8.0.0, which needs a JDK >= 21 (2.19 needs 17 to 23)
@@ -313,6 +314,13 @@ stop() {
   fail "it has not stopped; its processes: $(cat "$folder"/node*/pid | tr '\n' ' ')"
 }
 
+# apply loads a file with the plug-in's own tool, as the authority's admin.
+apply() {
+  local out
+  out=$(JAVA_HOME=$java_home OPENSEARCH_JAVA_HOME=$java_home bash "$folder/dist/plugins/opensearch-security/tools/securityadmin.sh" -f "$1" -t "$2" -icl -nhnv \
+    -h 127.0.0.1 -p "$(($(cat "$folder/port") + 1))" -cacert "$folder/ca.pem" -cert "$folder/certs/admin.pem" -key "$folder/certs/admin.key" 2>&1) || fail "$1 was refused: $out"
+}
+
 main() {
   case ${1:-} in
   fetch) fetch_all ;;
@@ -329,6 +337,12 @@ main() {
     eval "$(cat "$folder/settings")"
     [ -e "$folder/node${2:-}/pid" ] || fail "no node '${2:-}'"
     if [ "$1" = kill ]; then kill_node "$2" KILL; else find_java && launch "$2"; fi
+    ;;
+  apply)
+    running || fail "none is running"
+    [ -d "$folder/certs" ] || fail "this one has no users"
+    find_java
+    apply "$2" "$3"
     ;;
   watch) # start calls this
     folder=$FOLDER

@@ -176,7 +176,7 @@ func TestSyncWithFaults(t *testing.T) {
 	faults["not acknowledged"] = replaced(`"acknowledged":true`, `"acknowledged":false`)
 	note := "x"
 	for i, name := range slices.Sorted(maps.Keys(faults)) {
-		for j, at := range []meddled{{on: "/_bulk", times: 1}, {on: "/_bulk", times: -1}, {on: "/_bulk", after: 1, times: 2}, {on: "/_refresh", times: 1}, {on: "/_refresh", times: -1}, {on: "/" + e.alias, times: -1}} {
+		for j, at := range []meddled{{on: "/_bulk", times: 1}, {on: "/_bulk", times: -1}, {on: "/_bulk", after: 1, times: 2}, {on: "/_refresh", times: 1}, {on: "/_refresh", times: -1}, {on: "/_alias/" + e.alias, times: -1}} {
 			if !soaking() && j != i%6 && (j+3)%6 != i%6 { // each fault meets a third of the places
 				continue
 			}

@@ -12,6 +12,7 @@ type reader struct {
 	facts *facts
 	when  time.Time // the instant asked about, or now
 	asOf  bool
+	seen  bool // the listings are wanted in the order of last seen
 }
 
 // listing returns what the document says; ok is false where it began later.
@@ -27,7 +28,7 @@ func (r *reader) listing(h *hit) (l intel.Listing, ok bool, err error) {
 		return l, false, fmt.Errorf("document %s cannot be read: %w; `elasticintel reindex` makes it anew", h.ID, err)
 	}
 	if f == nil || len(l.Intervals) == 0 {
-		return l, false, fmt.Errorf("document %s is of feed %q, which the index does not know; `elasticintel reindex` makes it anew", h.ID, l.Feed)
+		return l, false, fmt.Errorf("document %s is of feed %q, which the index does not know yet: it is being sent, and known when that is done; where nothing is, `elasticintel reindex` makes it anew", h.ID, l.Feed)
 	}
 	l.Changed, l.Relation = h.Source.Changed.UTC(), intel.RelExact
 	return l, r.settle(&l, f), nil
@@ -44,6 +45,11 @@ func (r *reader) settle(l *intel.Listing, f *feedFact) bool {
 	}
 	if l.LastSeen = gone; gone.IsZero() {
 		l.LastSeen = time.UnixMilli(f.LastGood).UTC()
+		// A document may be newer than the facts: a node restarted in the midst of a sync,
+		// or a copy was made. In the order of last seen, a feed's listings stand together.
+		if !r.seen && l.Changed.UnixMilli() > f.LastGood {
+			l.LastSeen = time.UnixMilli(l.Changed.UnixMilli()).UTC()
+		}
 	}
 	if !r.asOf {
 		l.Listed = last.To == nil

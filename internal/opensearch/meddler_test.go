@@ -26,9 +26,10 @@ type meddler struct {
 	did  int
 }
 
-// meddled are answers to requests whose path ends with on: so many (-1: all), after some.
+// meddled are answers to requests whose path ends with on, and in whose body is has:
+// so many (-1: all), after some.
 type meddled struct {
-	on           string
+	on, has      string
 	after, times int
 }
 
@@ -69,10 +70,10 @@ func (m *meddler) done() int {
 	return m.did
 }
 
-func (m *meddler) mine(path string) (meddling, bool) {
+func (m *meddler) mine(path string, body []byte) (meddling, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.at.times == 0 || !strings.HasSuffix(path, m.at.on) {
+	if m.at.times == 0 || !strings.HasSuffix(path, m.at.on) || !bytes.Contains(body, []byte(m.at.has)) {
 		return meddling{}, false
 	}
 	if m.at.after > 0 {
@@ -85,7 +86,12 @@ func (m *meddler) mine(path string) (meddling, bool) {
 }
 
 func (m *meddler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	how, mine := m.mine(r.URL.Path)
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	how, mine := m.mine(r.URL.Path, body)
 	a := &passed{status: http.StatusOK, header: http.Header{"Content-Type": {"application/json"}}}
 	if !mine || !how.before {
 		var err error

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
 // errTimeout is wrapped by the cause of what took too long.
@@ -207,7 +209,26 @@ func lost(ctx context.Context, r *request, n *node, err error) error {
 	if errors.Is(err, context.DeadlineExceeded) && context.Cause(ctx) != nil {
 		err = context.Cause(ctx)
 	}
+	if hint := certificateHint(err); hint != "" {
+		err = fmt.Errorf("%w; %s", err, hint)
+	}
 	return &NodeError{Op: r.op(), Node: n.base.Host, Err: err}
+}
+
+// certificateHint says what to do about a certificate that is not trusted, "" where it is none.
+func certificateHint(err error) string {
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, new(x509.UnknownAuthorityError)):
+		return "name the file of the authority that signed it with --opensearch-ca"
+	case errors.As(err, new(x509.HostnameError)):
+		return "ask by a name that is in the certificate, or have one made with this name"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && strings.Contains(invalid.Detail, "is before"):
+		return "it is not yet valid: look at the clocks of this machine and of the node"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "it has expired: the node, or the authority, needs a new certificate"
+	}
+	return ""
 }
 
 // prepare makes the HTTP request, with whatever says who asks.

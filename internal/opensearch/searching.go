@@ -16,6 +16,7 @@ import (
 // listing that may match, and each is held against the query here.
 func (e *Engine) Search(ctx context.Context, s query.Search, emit func(*intel.Listing) error) (query.Page, error) {
 	r := &searching{e: e, s: &s, reader: e.reading(s.AsOf), emit: emit, page: query.Page{Exact: true}}
+	r.seen = s.Sort.By == query.ByLastSeen
 	if err := ctx.Err(); err != nil {
 		return r.page, err
 	}

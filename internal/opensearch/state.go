@@ -35,6 +35,10 @@ type facts struct {
 	Source string               `json:"source,omitempty"` // Source.ID
 	Marked int64                `json:"marked,omitempty"` // Unix milliseconds of the last mark of the filling
 
+	// What a Sync was about to send, and nil for feeds that it was about to take out.
+	// Found before the next one, it was ended by force.
+	Sending map[string]*feedFact `json:"sending,omitempty"`
+
 	Rejected int               `json:"rejected,omitempty"` // documents that the index would not take, since it was made
 	Reject   string            `json:"reject,omitempty"`   // the first of them, and why
 	Refused  map[string]string `json:"refused,omitempty"`  // the first of them by id, and why

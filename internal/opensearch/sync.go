@@ -70,38 +70,107 @@ func (e *Engine) Sync(ctx context.Context, src Source) (SyncStats, error) {
 		return SyncStats{}, err
 	}
 	defer e.client.close(ctx, p)
-	before, err := e.read(ctx, p)
+	before, err := e.load(ctx, p) // what is known here may not know of a sync that was ended by force
 	if err != nil {
 		return SyncStats{}, err
 	}
 	if err := before.owned(index, src); err != nil {
 		return SyncStats{}, err
 	}
+	if before.Sending != nil { // what that one sent has to be seen here, to be taken out where it is wrong
+		if err := e.refresh(ctx, index); err != nil {
+			return SyncStats{}, err
+		}
+		shown, err := e.client.open(ctx, index)
+		if err != nil {
+			return SyncStats{}, err
+		}
+		defer e.client.close(ctx, shown)
+		p = shown
+	}
 	return e.send(ctx, index, before, src, p)
+}
+
+// announce notes in the index which feeds are about to be sent, and in which state,
+// where there are any: whoever finds that later knows that documents of them may be
+// of that state, or some of them.
+func (e *Engine) announce(ctx context.Context, index string, before *facts, feeds []Feed) error {
+	sending := maps.Clone(before.Sending)
+	if sending == nil {
+		sending = map[string]*feedFact{}
+	}
+	there := map[string]bool{}
+	for i := range feeds {
+		id, now := feeds[i].Info.ID, feeds[i].fact()
+		if there[id] = true; before.Sending[id] != nil || !sameJSON(before.Feeds[id], now) {
+			sending[id] = now
+		}
+	}
+	for id := range before.Feeds {
+		if !there[id] {
+			sending[id] = nil
+		}
+	}
+	if len(sending) == 0 || sameJSON(sending, before.Sending) {
+		return nil
+	}
+	marked := *before // of the same version: nobody has to read it again
+	marked.Sending = sending
+	source, err := json.Marshal(map[string]any{"listing": &marked})
+	if err != nil {
+		return err
+	}
+	b := e.bulk(ctx, index)
+	_ = b.Add(Op{ID: factsID, Source: source, Name: "what is about to be sent"}) // Close tells
+	if _, err := b.Close(); err != nil {
+		return err
+	}
+	return e.refresh(ctx, index)
+}
+
+// unsure says whether a sync that was ended by force sent documents of the feed that
+// were of another state than now: what it left cannot be told from what should be there.
+func (f *facts) unsure(id string, now *feedFact) bool {
+	sent, was := f.Sending[id]
+	return was && !sameJSON(sent, now)
 }
 
 // send writes what differs between the facts and the source. p shows the index
 // as it was; nil where it is empty.
 func (e *Engine) send(ctx context.Context, index string, before *facts, src Source, p *pit) (st SyncStats, err error) {
-	b := e.client.NewBulk(ctx, BulkOptions{Alias: writeAlias(index), Copies: e.opt.Copies})
+	feeds := src.Feeds()
+	if err := e.announce(ctx, index, before, feeds); err != nil {
+		return st, err
+	}
+	b := e.bulk(ctx, index)
 	next := &facts{Feeds: map[string]*feedFact{}, Filled: true, Routed: before.Routed, Source: src.ID(), Marked: before.Marked, Long: maps.Clone(before.Long), Blank: maps.Clone(before.Blank), Lengths: maps.Clone(before.Lengths)}
 	if damage := src.Err(); damage != nil {
 		next.Damage = damage.Error()
 	}
 	enc := newEncoder(next)
-	for _, f := range src.Feeds() {
+	for _, f := range feeds {
 		now := f.fact()
 		next.Feeds[f.Info.ID] = now
 		s := sending{e: e, src: src, bulk: b, feed: now, facts: next, enc: enc, pit: p}
-		looked, ferr := s.feedSince(ctx, before.Feeds[f.Info.ID])
-		if err = ferr; err != nil {
+		looked := true
+		if before.unsure(f.Info.ID, now) {
+			err = s.anew(ctx)
+		} else {
+			looked, err = s.feedSince(ctx, before.Feeds[f.Info.ID])
+		}
+		if err != nil {
 			break
 		}
 		if looked {
 			st.Feeds++
 		}
 	}
-	for id := range before.Feeds {
+	gone := maps.Clone(before.Sending)
+	if gone == nil {
+		gone = map[string]*feedFact{}
+	}
+	maps.Copy(gone, before.Feeds)
+	for id := range gone {
 		if next.Feeds[id] == nil && err == nil {
 			s := sending{e: e, bulk: b, pit: p}
 			err = s.prune(ctx, id)

@@ -79,6 +79,15 @@ func (c *Cluster) Kill(t testing.TB, node int) { c.must(t, "kill", node) }
 // Revive starts a node anew on the data it has. It does not wait for it.
 func (c *Cluster) Revive(t testing.TB, node int) { c.must(t, "revive", node) }
 
+// Apply loads a file of the security plug-in in place of what the cluster has of
+// that type (roles, rolesmapping), by the plug-in's own tool.
+func (c *Cluster) Apply(t testing.TB, file, kind string) {
+	t.Helper()
+	if _, err := c.script("apply", nil, file, kind); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func (c *Cluster) must(t testing.TB, what string, node int) {
 	t.Helper()
 	if _, err := c.script(what, nil, fmt.Sprint(node)); err != nil {
