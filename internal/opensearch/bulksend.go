@@ -26,9 +26,6 @@ func (e *partError) Error() string {
 
 // mayRetry says whether the same request may succeed later.
 func mayRetry(err error) bool {
-	if errors.As(err, new(*partError)) {
-		return true
-	}
 	_, ok := RetryAfter(err)
 	return ok
 }

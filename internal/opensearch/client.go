@@ -41,6 +41,7 @@ type Client struct {
 	nodes     []*node
 	turn      int           // the node whose turn it is
 	cluster   breaker       // answers that say that the cluster as a whole cannot
+	why       error         // what opened a breaker last
 	learnt    chan struct{} // is closed, and made anew, when a request has ended
 }
 

@@ -94,14 +94,15 @@ func (e *engine) Purge(ctx context.Context, feed string, before time.Time) error
 
 // aliases numbers the indices of a test's process.
 type aliases struct {
-	made    atomic.Int64
-	c       *opensearchtest.Cluster
-	t       testing.TB
-	members int // EngineOptions.MaxMembers
-	shards  int
-	urls    []string                                   // by which the engine asks; nil: those of c
-	wait    func(context.Context, time.Duration) error // Options.Wait
-	now     func() time.Time                           // Options.Now; nil: the machine's
+	made     atomic.Int64
+	c        *opensearchtest.Cluster
+	t        testing.TB
+	members  int // EngineOptions.MaxMembers
+	shards   int
+	replicas int
+	urls     []string                                   // by which the engine asks; nil: those of c
+	wait     func(context.Context, time.Duration) error // Options.Wait
+	now      func() time.Time                           // Options.Now; nil: the machine's
 }
 
 // open is an enginetest.Opener.
@@ -129,7 +130,7 @@ func (a *aliases) engine(now func() time.Time) (*engine, error) {
 		return nil, err
 	}
 	alias := fmt.Sprintf("elasticintel-listings-test%d-%d", time.Now().UnixNano(), a.made.Add(1))
-	eo := opensearch.EngineOptions{Alias: alias, MaxMembers: a.members, Shape: opensearch.Shape{Shards: a.shards}, Now: now}
+	eo := opensearch.EngineOptions{Alias: alias, MaxMembers: a.members, Shape: opensearch.Shape{Shards: a.shards, Replicas: a.replicas}, Now: now}
 	e := &engine{Engine: opensearch.NewEngine(cl, eo), corpus: c, alias: alias, client: cl, options: eo, now: now}
 	a.t.Cleanup(func() {
 		a.remove(alias)

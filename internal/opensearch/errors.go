@@ -188,5 +188,5 @@ func RetryAfter(err error) (time.Duration, bool) {
 	if errors.As(err, &status) {
 		return status.RetryAfter, status.Temporary()
 	}
-	return 0, errors.As(err, new(*NodeError))
+	return 0, errors.As(err, new(*NodeError)) || errors.As(err, new(*partError))
 }

@@ -2,6 +2,7 @@ package opensearch
 
 import (
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -12,8 +13,8 @@ import (
 // cluster's manager, with every node of the cluster in the client's list. All is
 // acknowledged in the end, and what is acknowledged is there.
 func TestRealKill(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it starts three nodes of its own")
+	if os.Getenv("EI_SOAK") == "" {
+		t.Skip("TestEngineKills has the same through the whole engine; this one runs with EI_SOAK=1")
 	}
 	s := opensearchtest.Start(t, opensearchtest.Options{Nodes: 3})
 	c := realClient(t, s)

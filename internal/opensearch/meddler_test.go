@@ -3,6 +3,7 @@ package opensearch_test
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/elasticintel/elasticintel/internal/testing/opensearchtest"
 )
@@ -199,3 +201,6 @@ var anyAnswer = map[string]meddling{
 	"two answers":            {change: func(a *passed) { a.body = append(a.body, a.body...) }},
 	"elsewhere":              {before: true, change: func(a *passed) { a.status, a.header["Location"] = 302, []string{"/login"} }},
 }
+
+// noWait is Options.Wait of who does not wait.
+func noWait(ctx context.Context, _ time.Duration) error { return ctx.Err() }

@@ -108,7 +108,7 @@ func (c *Client) pick(last error) (*node, error) {
 		}
 	}
 	if last == nil {
-		last = errors.New("it did not answer a moment ago")
+		last = fmt.Errorf("a moment ago: %w", c.why)
 	}
 	down := &UnavailableError{RetryAfter: least, Err: last}
 	if busy {
@@ -134,6 +134,7 @@ func (c *Client) learn(ctx context.Context, n *node, err error) {
 		n.breaker.good()
 		n.slow = 0
 		if clusterDown(status) {
+			c.why = err
 			c.cluster.failed(now, status.RetryAfter)
 		} else {
 			c.cluster.ended()
@@ -143,6 +144,7 @@ func (c *Client) learn(ctx context.Context, n *node, err error) {
 		if n.slow++; errors.Is(err, errTimeout) && n.slow < maxSlow {
 			n.breaker.ended() // one request that was too much is no sick node
 		} else {
+			c.why = err
 			n.breaker.failed(now, 0)
 		}
 	default:

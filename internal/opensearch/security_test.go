@@ -134,7 +134,7 @@ func TestLeastPrivilege(t *testing.T) {
 	works("purge", w.Purge(t.Context(), "a", began.Add(47*time.Hour)))
 	_, err = w.Reindex(t.Context(), view{c.View(), c}, opensearch.ReindexOptions{})
 	works("reindex", err)
-	janitor(t, w, works)
+	janitor(t, s, w, works)
 	same(t, "the writer", w)
 	cl, err := opensearch.New(s.options())
 	if err != nil {
@@ -177,8 +177,23 @@ func TestLeastPrivilege(t *testing.T) {
 	wrongUsers(t, s)
 }
 
-// janitor has the writer do what the lifecycle needs.
-func janitor(*testing.T, *engine, func(string, error)) {}
+// janitor has the writer look after its indices.
+func janitor(t *testing.T, s *secured, w *engine, works func(string, error)) {
+	t.Helper()
+	_, err := w.Tidy(t.Context())
+	works("tidy", err)
+	_, err = w.Verify(t.Context(), view{w.corpus.View(), w.corpus}, opensearch.VerifyOptions{})
+	works("verify", err)
+	index := "/elasticintel-listings-v1-000002"
+	for _, r := range [][3]string{ // what Tidy does where there is cause
+		{"GET", index + "/_stats/docs", ""}, {"POST", index + "/_flush", ""}, {"POST", index + "/_forcemerge?only_expunge_deletes=true", ""},
+		{"PUT", index + "/_settings", `{"index":{"auto_expand_replicas":"0-1"}}`}, {"PUT", "/elasticintel-listings-v1-000003", ""}, {"DELETE", "/elasticintel-listings-v1-000003", ""},
+	} {
+		if code, said := s.ask(t, r[0], r[1], r[2]); code != http.StatusOK {
+			t.Errorf("the writer: %s %s: %d %.300s", r[0], r[1], code, said)
+		}
+	}
+}
 
 // forbidden holds against the real plug-in what each role must not do.
 func forbidden(t *testing.T, s *secured) {
