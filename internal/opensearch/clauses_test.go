@@ -3,6 +3,7 @@ package opensearch
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"testing"
@@ -46,6 +47,50 @@ func TestUserTextIsNoKey(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestRandomQueriesHaveOurKeys: of whatever somebody types, and of trees of it, no
+// word is a key, and neither a script nor a query string is made.
+func TestRandomQueriesHaveOurKeys(t *testing.T) {
+	known := map[string]bool{}
+	for _, w := range dslWords {
+		known[w] = true
+	}
+	for path := range mapped(t) {
+		known[path] = true
+	}
+	rnd := rand.New(rand.NewPCG(11, 3))
+	parts := strings.Fields(`script query_string source lang painless bool must term _id _source {"a":{}} a"b \\ ü * ?x x* =y 198.51.100.7 http://e.example/x context.script:x context._index:* tag:script
+		"two words" "open phr"* net:10.0.0.0/8 first_seen:<30d last_seen:>=2026-01 confidence:>5 kind:url -x ( ) OR AND NOT listed:true domain:*.e.example value:*y* feed:=script`)
+	parsed := 0
+	for range 4000 {
+		var words []string
+		for range 1 + rnd.IntN(6) {
+			words = append(words, parts[rnd.IntN(len(parts))])
+		}
+		n, err := query.Parse(strings.Join(words, " "), t0)
+		if err != nil {
+			continue
+		}
+		parsed++
+		c := compiler{facts: &facts{Feeds: map[string]*feedFact{"script": {LastGood: 1}}}, asOf: rnd.IntN(2) == 0, when: t0.UnixMilli()}
+		b, err := json.Marshal(c.compile(n).c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var top any
+		if err := json.Unmarshal(b, &top); err != nil {
+			t.Fatal(err)
+		}
+		keys(top, func(key string) {
+			if !known[key] {
+				t.Fatalf("%s: the key %.60q in %.300s", strings.Join(words, " "), key, b)
+			}
+		})
+	}
+	if parsed < 500 {
+		t.Errorf("%d queries", parsed)
 	}
 }
 
