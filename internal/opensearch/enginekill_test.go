@@ -238,6 +238,7 @@ func (f *flock) watch() (stop func() (right, away int)) {
 				n[0]++
 			case code == http.StatusServiceUnavailable && retry != "":
 				n[1]++
+				<-time.After(20 * time.Millisecond) // the nodes need the machine, too
 			default:
 				f.t.Errorf("%s: %d %.300s", value, code, body)
 			}
