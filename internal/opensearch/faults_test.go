@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,19 +23,20 @@ func behind(t *testing.T, n int) (*engine, *meddler, func(time.Duration)) {
 	t.Helper()
 	c := opensearchtest.Shared(t, opensearchtest.V2)
 	m := newMeddler(t, c)
-	now := began
+	var past atomic.Int64 // nanoseconds since began
+	now := func() time.Time { return began.Add(time.Duration(past.Load())) }
 	a := &aliases{c: c, t: t, urls: []string{m.URL}, wait: func(ctx context.Context, d time.Duration) error {
-		now = now.Add(d)
+		past.Add(int64(d))
 		return ctx.Err()
-	}, now: func() time.Time { return now }}
-	e, err := a.engine(func() time.Time { return now })
+	}, now: now}
+	e, err := a.engine(now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := e.Load(t.Context(), snapshotA(), began, numbered(n, "x")); err != nil {
 		t.Fatal(err)
 	}
-	return e, m, func(d time.Duration) { now = now.Add(d) }
+	return e, m, func(d time.Duration) { past.Add(int64(d)) }
 }
 
 func snapshotA() intel.FeedInfo { return intel.FeedInfo{ID: "a", Presence: intel.Snapshot} }
