@@ -1,0 +1,15 @@
+variable "prefix" { type = string }
+variable "account" { type = string }
+variable "region" { type = string }
+variable "topic_arn" { type = string }
+variable "own_key" { type = bool }
+variable "kms_key_arn" { type = string }
+variable "emails" { type = set(string) }
+variable "sick_feeds" { type = number }
+variable "budget_usd" { type = number }
+variable "functions" { type = map(string) }
+variable "log_groups" { type = map(string) }
+variable "queue" { type = string }
+variable "dead_letters" { type = map(string) }
+variable "api_id" { type = string }
+variable "domain" { type = string }
