@@ -131,9 +131,6 @@ func (a *App) Start() {
 	a.loops.Go(a.watch)
 	a.loops.Go(a.tidy)
 	a.loops.Go(a.attend)
-	if a.cfg.Follow != nil {
-		a.loops.Go(func() { a.cfg.Follow(a.ctx) })
-	}
 }
 
 // Failed gives the error that ended the HTTP server unasked.
@@ -194,6 +191,9 @@ func (a *App) work() {
 		a.cfg.Say("Starter data: %v", err)
 	}
 	a.refresh()
+	if a.cfg.Follow != nil { // not before: a new index is seen when it is whole, and one made of no data would say that nothing is listed
+		a.loops.Go(func() { a.cfg.Follow(a.ctx) })
+	}
 	a.setReady(nil)
 	a.ended()
 	a.readAhead()
