@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -152,6 +153,29 @@ func TestCluster_Serve(t *testing.T) {
 	if stdout, _ := w.must(0, "stats", "--json", "--data", "elsewhere"); !strings.Contains(stdout, fmt.Sprintf(`"listings":%d`, many+4)) {
 		t.Errorf("stats: %s", stdout)
 	}
+	s.stop(syscall.SIGTERM, 0)
+}
+
+// TestCluster_FirstStart: until the index has the starter data, a new server answers
+// that it cannot, and is not ready.
+func TestCluster_FirstStart(t *testing.T) {
+	w, _ := clustered(t)
+	w.env = append(w.env, "EI_FEEDS=")
+	s := w.serve("--offline")
+	var first struct{ Canonical string }
+	within(t, 60*time.Second, "the starter data in the folder", func() bool {
+		code, stdout, _ := w.run("search", "--engine", "embedded", "--limit", "1", "-o", "ndjson", "listed:true kind:domain")
+		return code == 0 && json.Unmarshal([]byte(stdout), &first) == nil && first.Canonical != ""
+	})
+	within(t, 60*time.Second, "the starter data in the index", func() bool {
+		ready, _ := s.get("/readyz")
+		code, body := s.get("/api/v1/indicators/" + first.Canonical)
+		switch found := strings.Contains(body, `"found":true`); {
+		case code == http.StatusOK && !found, ready == http.StatusOK && code != http.StatusOK:
+			t.Fatalf("ready %d, and the answer is %d %s", ready, code, body)
+		}
+		return code == http.StatusOK
+	})
 	s.stop(syscall.SIGTERM, 0)
 }
 
