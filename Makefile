@@ -5,7 +5,7 @@
 # make bench      the figures of docs/benchmarks.md
 # make bench-opensearch  those of the engine over OpenSearch, beside the embedded one: BENCH="-listings 1000000 -rounds 3" VERSION=3.8.0.0
 #
-# make pytools    what tests run of PyPI (a TAXII server, PyMISP), into bin/pytools; make test does it by itself
+# make pytools    what tests run of PyPI (a TAXII server, PyMISP, emulators of AWS), into bin/; make test does it by itself
 #
 # make opensearch a real OpenSearch on loopback until make opensearch-stop or an hour has passed: NODES=1|3 VERSION=2.19.1.0|3.8.0.0 SECURITY=1
 #                 (scripts/opensearch.sh says more; tests start what they need by themselves, or use OPENSEARCH_URL)
