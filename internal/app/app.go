@@ -17,7 +17,6 @@ import (
 	"github.com/elasticintel/elasticintel/internal/auth"
 	"github.com/elasticintel/elasticintel/internal/feed"
 	"github.com/elasticintel/elasticintel/internal/intel"
-	"github.com/elasticintel/elasticintel/internal/lookup"
 	"github.com/elasticintel/elasticintel/internal/schedule"
 )
 
@@ -106,11 +105,7 @@ type face struct{ http.Handler }
 // the engine that they began with, so that each answer is of one.
 func (a *App) Use(e Engine) {
 	a.feeds.use(e)
-	a.face.Store(&face{api.New(api.Config{
-		Lookup: lookup.New(e, a.cfg.Feeds.Now), Feeds: a.feeds, Keys: a.cfg.Keys, Version: a.cfg.Version,
-		Now: a.cfg.Feeds.Now, Ready: a.trusted, Log: a.cfg.Log,
-		Metrics: a.writeMetrics,
-	})})
+	a.face.Store(&face{Handler(HandlerConfig{Feeds: a.feeds, Keys: a.cfg.Keys, Version: a.cfg.Version, Ready: a.Ready, Log: a.cfg.Log})})
 }
 
 // Feeds returns the server's feeds.
@@ -135,26 +130,6 @@ func (a *App) Start() {
 
 // Failed gives the error that ended the HTTP server unasked.
 func (a *App) Failed() <-chan error { return a.failed }
-
-// Readier is an Engine that may not be able to answer at all. It is optional.
-type Readier interface {
-	// Ready says why it cannot, or nil. It returns at once.
-	Ready() error
-}
-
-// trusted says why answers cannot be trusted to be whole: the server or its
-// engine is not ready, or some of its data cannot be read.
-func (a *App) trusted() error {
-	if err := a.Ready(); err != nil {
-		return err
-	}
-	if r, ok := a.feeds.engine().(Readier); ok {
-		if err := r.Ready(); err != nil {
-			return err
-		}
-	}
-	return a.feeds.engine().Err()
-}
 
 // Ready says why the server is not ready yet, or nil.
 func (a *App) Ready() error { return a.ready.Load().(readiness).err }

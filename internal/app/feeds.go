@@ -262,6 +262,13 @@ func (f *Feeds) decide(ctx context.Context, id, runID string, approve bool, who,
 // Due returns what is to be run at now; it makes Feeds a schedule.Source. Feeds
 // that wait for a key are left out.
 func (f *Feeds) Due(ctx context.Context, now time.Time) ([]feed.Job, error) {
+	return f.DueWithin(ctx, now, 0)
+}
+
+// DueWithin is Due for who looks seldom: also what becomes due within ahead, the
+// longest overdue first. A feed that failed, or whose publisher asked for a pause,
+// is not called early.
+func (f *Feeds) DueWithin(ctx context.Context, now time.Time, ahead time.Duration) ([]feed.Job, error) {
 	states, err := f.Runner.States(ctx)
 	if err != nil {
 		return nil, err
@@ -271,7 +278,7 @@ func (f *Feeds) Due(ctx context.Context, now time.Time) ([]feed.Job, error) {
 		return nil, err
 	}
 	on := func(d *feed.Definition) bool { return enabled(d, settings) && f.HaveKey(d) }
-	jobs := feed.Due(f.Catalogue().All(), on, states, now)
+	jobs := feed.DueWithin(f.Catalogue().All(), on, states, now, ahead)
 	for i := range jobs {
 		jobs[i].Progress = f.Progress
 	}

@@ -47,15 +47,6 @@ type Measured interface {
 	WriteMetrics(ctx context.Context, w io.Writer)
 }
 
-// writeMetrics writes the metrics of feeds and of the engine.
-func (a *App) writeMetrics(w io.Writer) {
-	ctx := context.Background()
-	a.feeds.WriteMetrics(ctx, w)
-	if m, ok := a.feeds.engine().(Measured); ok {
-		m.WriteMetrics(ctx, w)
-	}
-}
-
 // WriteMetrics writes the feeds' gauges in the Prometheus text format. What
 // cannot be read is left out: a scrape must not fail as a whole.
 func (f *Feeds) WriteMetrics(ctx context.Context, w io.Writer) {

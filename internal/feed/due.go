@@ -24,6 +24,14 @@ const (
 // several of its times while nothing ran is due once. enabled nil means
 // OnByDefault.
 func Due(defs []*Definition, enabled func(*Definition) bool, states map[string]State, now time.Time) []Job {
+	return DueWithin(defs, enabled, states, now, 0)
+}
+
+// DueWithin is Due for who looks only now and then: a feed with an interval that
+// becomes due within ahead is due now, because at the next look it would be late.
+// One that failed, whose publisher asked for a pause, or that names its hours is
+// not pulled early.
+func DueWithin(defs []*Definition, enabled func(*Definition) bool, states map[string]State, now time.Time, ahead time.Duration) []Job {
 	type due struct {
 		job Job
 		at  time.Time
@@ -33,7 +41,11 @@ func Due(defs []*Definition, enabled func(*Definition) bool, states map[string]S
 		if enabled == nil && !d.OnByDefault() || enabled != nil && !enabled(d) {
 			continue
 		}
-		if at := dueAt(d, states[d.ID], now); !at.After(now) {
+		st, until := states[d.ID], now
+		if len(d.CheckInterval) == 0 && st.Failures == 0 && !st.NotBefore.After(now) {
+			until = now.Add(min(ahead, d.period()/2))
+		}
+		if at := dueAt(d, st, now); !at.After(until) {
 			list = append(list, due{Job{Def: d, Trigger: TriggerSchedule}, at})
 		}
 	}

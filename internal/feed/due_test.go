@@ -185,3 +185,35 @@ func slotBetween(d *Definition, from, to time.Time) bool {
 	}
 	return false
 }
+
+// Who looks once an hour pulls a feed of an hour's interval at each look.
+func TestDueWithin(t *testing.T) {
+	now := at("2026-03-01 12:00:00")
+	last := func(s string) State { return State{LastAttempt: at(s)} }
+	failed := last("2026-03-01 11:58:00")
+	failed.Failures = 1
+	paused := last("2026-03-01 11:00:07")
+	paused.NotBefore = now.Add(time.Minute)
+	for name, c := range map[string]struct {
+		d    *Definition
+		st   State
+		want bool
+	}{
+		"moments too early": {every(time.Hour), last("2026-03-01 11:00:07"), true},
+		"too early":         {every(time.Hour), last("2026-03-01 11:05:00"), false},
+		"short interval":    {every(5 * time.Minute), last("2026-03-01 11:58:00"), false},
+		"hours":             {hours(0, 12), last("2026-03-01 00:00:07"), true},
+		"hours, too early":  {hours(12), State{LastAttempt: at("2026-03-01 12:00:00")}, false},
+		"failed":            {every(time.Hour), failed, false},
+		"paused":            {every(time.Hour), paused, false},
+	} {
+		on := func(*Definition) bool { return true }
+		got := len(DueWithin([]*Definition{c.d}, on, map[string]State{"a": c.st}, now, 4*time.Minute)) == 1
+		if got != c.want {
+			t.Errorf("%s: due %v", name, got)
+		}
+		if early := len(Due([]*Definition{c.d}, on, map[string]State{"a": c.st}, now)) == 1; early && !got {
+			t.Errorf("%s: due, but not within four minutes", name)
+		}
+	}
+}

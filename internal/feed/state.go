@@ -74,6 +74,7 @@ type Job struct {
 	Open     func() (io.ReadCloser, error) // the same for data without a path
 	Snapshot string                        // YYYY-MM-DD, for starter data
 	Who      string                        // who asked for it
+	ID       string                        // of the queue's message that asks for it; stands in the ledger
 	Progress func(Progress)                // may be nil; called from one goroutine
 }
 

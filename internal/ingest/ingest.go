@@ -26,6 +26,9 @@ const (
 	TriggerReject  = "reject"
 )
 
+// CodeTimeLimit is the Code of a run that ErrTimeLimit ended.
+const CodeTimeLimit = "time-limit"
+
 // recordTime is how long writing down the end of a run may take after the
 // caller has given up: what was committed must reach the ledger.
 const recordTime = 30 * time.Second
@@ -35,6 +38,11 @@ var ErrNothingQuarantined = errors.New("no quarantined run")
 
 // ErrDecided says that a run was decided about in the other way.
 var ErrDecided = errors.New("was decided already")
+
+// ErrTimeLimit as the cause of a context's end says that the run took longer than
+// it may where it runs: then it is no abandoned run but a failed one, which the
+// ledger has.
+var ErrTimeLimit = errors.New("the run took longer than it may here")
 
 // Fetcher downloads. *fetch.Client is one; its errors are *fetch.Error.
 type Fetcher interface {
@@ -91,7 +99,7 @@ func New(cfg Config) *Runner {
 // another one Run does and records nothing and returns RunUnchanged.
 func (r *Runner) Run(ctx context.Context, job feed.Job) (intel.Run, error) {
 	a, err := r.begin(ctx, job.Def, triggerOf(job))
-	a.job, a.run.Who = job, job.Who
+	a.job, a.run.Who, a.run.Job = job, job.Who, job.ID
 	if err == nil && job.Snapshot != "" && a.head != nil {
 		a.run.Status, a.run.Code = intel.RunUnchanged, "has-data"
 		a.run.Reason = "starter data is only for a feed that has none"
@@ -167,6 +175,9 @@ const idTime = "20060102T150405.000Z"
 
 // finish records how the run ended and returns it.
 func (a *attempt) finish(ctx context.Context, err error) (intel.Run, error) {
+	if err != nil && !a.committed && errors.Is(context.Cause(ctx), ErrTimeLimit) {
+		err = a.tooLong()
+	}
 	var f *failure
 	if failed := errors.As(err, &f); failed {
 		a.run.Status, a.run.Code, a.run.Reason = intel.RunFailed, f.code, a.redact(f.reason)
@@ -176,7 +187,7 @@ func (a *attempt) finish(ctx context.Context, err error) (intel.Run, error) {
 		return a.run, err
 	}
 	if !a.committed {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil && !errors.Is(context.Cause(ctx), ErrTimeLimit) {
 			return a.run, ctx.Err()
 		}
 		a.run.Finished = a.clock()
@@ -195,6 +206,16 @@ func (a *attempt) finish(ctx context.Context, err error) (intel.Run, error) {
 	}
 	a.cfg.Log.InfoContext(ctx, "run", "feed", a.run.Feed, "run", a.run.ID, "status", a.run.Status, "code", a.run.Code, "reason", a.run.Reason)
 	return a.run, nil
+}
+
+// tooLong is the failure of a run that was cut off by a time limit.
+func (a *attempt) tooLong() *failure {
+	what := "nothing of it had been read"
+	if a.run.Bytes > 0 {
+		what = fmt.Sprintf("%d bytes had been fetched", a.run.Bytes)
+	}
+	return &failure{code: CodeTimeLimit, err: ErrTimeLimit, reason: fmt.Sprintf("the run took longer than it may here (%s, %s); the last good data stays. "+
+		"Give the function more time or memory, or run the feed on a machine: elasticintel ingest %s", a.clock().Sub(a.run.Started).Round(time.Second), what, a.def.ID)}
 }
 
 // now is the time in UTC, to the millisecond, as everything is stored.

@@ -61,6 +61,8 @@ type Run struct {
 	Who    string `json:"who,omitempty"`    // who decided (approve, reject)
 	Why    string `json:"why,omitempty"`
 	Of     string `json:"of,omitempty"` // the run decided about
+
+	Job string `json:"job,omitempty"` // the message of a queue that asked for it, if one did
 }
 
 // Stats counts what a corpus holds now.
