@@ -3,6 +3,7 @@
 // source.
 //
 //	cmd/elasticintel      the binary: main calls internal/cli
+//	cmd/lambda            the bootstrap of all functions on AWS Lambda
 //	feeds.d               the feed catalogue, data only: add a feed here and nowhere else
 //	starter               a small dated snapshot of redistributable feeds for the first start
 //	internal/intel        the domain: kinds, indicators and their canonical form, listings, runs, answers
@@ -25,13 +26,13 @@
 //	internal/api          the HTTP API
 //	internal/app          wires the parts together: New, Start, Stop
 //	internal/aws          the door to Amazon's cloud: signed requests; the only one with its SDK
+//	internal/awslambda    events of AWS Lambda into calls on the parts: schedule, queue, HTTP, health
 //	internal/follow       lets the index of a cluster follow the object store
 //	internal/local        the parts for one machine: data folder, lock, secrets
 //	internal/near         the name a person meant: spelling suggestions
 //	internal/config       one struct: flags, then EI_ variables, then file, then defaults
 //	internal/cli          the commands, one file each
 //	internal/testing      conformance suites, a feed server with faults, import rules
-//	deploy/terraform      what runs on AWS, as Terraform
 //	bench                 side-by-side measurements, a module of its own
 //
 // Imports point down this list's layers only: cmd → cli → app → api, schedule,

@@ -21,7 +21,6 @@ type Index interface {
 	lookup.Follower
 	lookup.Comparer
 	lookup.ManyFinder
-	lookup.Doubter
 	Filler
 }
 
