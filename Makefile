@@ -5,7 +5,9 @@
 # make bench      the figures of docs/benchmarks.md
 # make bench-opensearch  those of the engine over OpenSearch, beside the embedded one: BENCH="-listings 1000000 -rounds 3" VERSION=3.8.0.0
 #
-# make pytools    what tests run of PyPI (a TAXII server, PyMISP, emulators of AWS), into bin/; make test does it by itself
+# make pytools    what tests run of PyPI (a TAXII server, PyMISP, emulators of AWS, checkov), into bin/; make test does it by itself
+#
+# make tflint     builds tflint into bin/ (minutes); the tests of deploy/terraform run it from then on
 #
 # make opensearch a real OpenSearch on loopback until make opensearch-stop or an hour has passed: NODES=1|3 VERSION=2.19.1.0|3.8.0.0 SECURITY=1
 #                 (scripts/opensearch.sh says more; tests start what they need by themselves, or use OPENSEARCH_URL)
@@ -18,7 +20,7 @@ LDFLAGS := -s -w
 BIN := bin/elasticintel
 FUZZTIME ?= 3s
 
-.PHONY: build test opensearch opensearch-stop pytools quick soak bench bench-opensearch fmt vet static vuln unit fuzz cross clean
+.PHONY: build test tflint opensearch opensearch-stop pytools quick soak bench bench-opensearch fmt vet static vuln unit fuzz cross clean
 
 build: $(BIN)
 
@@ -52,6 +54,9 @@ unit:
 
 pytools:
 	scripts/pytools.sh
+
+tflint:
+	cd tools/tflint && GOBIN=$(CURDIR)/bin go install tool
 
 opensearch:
 	@scripts/opensearch.sh start

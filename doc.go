@@ -33,6 +33,7 @@
 //	internal/config       one struct: flags, then EI_ variables, then file, then defaults
 //	internal/cli          the commands, one file each
 //	internal/testing      conformance suites, a feed server with faults, import rules
+//	deploy/terraform      what runs on AWS, as Terraform
 //	bench                 side-by-side measurements, a module of its own
 //
 // Imports point down this list's layers only: cmd → cli → app → api, schedule,

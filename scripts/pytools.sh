@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The Python programs that tests run against us, in virtual environments of our
-# own: bin/pytools, bin/ministack and bin/moto, each made anew when its file in
+# own: bin/pytools, bin/ministack, bin/moto and bin/checkov, each made anew when its file in
 # tools/python changes. Arguments: which of them, all where there are none.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -33,13 +33,13 @@ make_one() { # name, file of pinned packages
   cp "$want" "$stamp"
 }
 
-if [ $# = 0 ]; then set -- pytools ministack moto; fi
+if [ $# = 0 ]; then set -- pytools ministack moto checkov; fi
 failed=0
 for name in "$@"; do
   case $name in
   pytools) make_one pytools requirements.txt || failed=1 ;;
-  ministack | moto) make_one "$name" "$name.txt" || failed=1 ;;
-  *) echo "pytools: $name is none of pytools, ministack, moto" >&2 && exit 2 ;;
+  ministack | moto | checkov) make_one "$name" "$name.txt" || failed=1 ;;
+  *) echo "pytools: $name is none of pytools, ministack, moto, checkov" >&2 && exit 2 ;;
   esac
 done
 exit $failed

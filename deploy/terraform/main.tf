@@ -26,21 +26,24 @@ locals {
 
   timeout = { scheduler = 60, ingest = var.ingest_timeout, api = 29, health = 60 }
 
+  opensearch_url = !local.standard ? "" : (var.opensearch_url != "" ? var.opensearch_url : "https://${module.search[0].endpoint}")
   common_environment = merge(var.environment, {
     EI_DATA    = "s3://${local.bucket}"
+    EI_SECRETS = "ssm:${local.ssm_prefix}"
     EI_METRICS = var.prefix
+    # the bucket's lifecycle deletes old downloads
+    EI_KEEP_RAW = "0"
     }, local.standard ? {
     EI_ENGINE          = "opensearch"
     EI_OPENSEARCH_AUTH = "sigv4"
-    EI_OPENSEARCH_URL  = var.opensearch_url != "" ? var.opensearch_url : "https://${module.search[0].endpoint}"
+    EI_OPENSEARCH_URL  = local.opensearch_url
     } : {
     EI_ENGINE = "embedded"
   })
   publishes = { EI_JOBS_TOPIC = local.arn.jobs }
-  reads_ssm = { EI_SECRETS = "ssm:${local.ssm_prefix}" }
   environment = {
     scheduler = local.publishes
-    ingest    = merge(local.publishes, local.reads_ssm)
+    ingest    = {}
     api       = local.publishes
     health    = {}
   }

@@ -66,6 +66,10 @@ output "domain_endpoint" {
   value       = one(module.search[*].endpoint)
   description = "Host of the OpenSearch domain; null in lite."
 }
+output "opensearch_url" {
+  value       = local.opensearch_url
+  description = "Where the functions reach the domain; empty in lite."
+}
 output "ssm_prefix" {
   value       = local.ssm_prefix
   description = "Where secrets lie in Parameter Store: this and the secret's name."

@@ -1,8 +1,7 @@
-# What each function may do: the calls that its code makes, and no others. docs/operations of Lambda itself
-# (logs, the queue that it polls for ingest, the dead letters of events that it failed with) are in here, too.
+# What each function may do: the calls that its code makes, and no others; and what Lambda does by its role (the queue
+# that it polls for ingest, the dead letters of events that failed). Logs and the own key are in modules/function.
 locals {
   objects = {
-    everything = ["${local.arn.bucket}/*"]
     # what a feed's run and the engine write; not feeds.d/ and keys.json, which belong to people
     written = [for p in ["heads/*", "segments/*", "runs/*", "state/*", "raw/*", "settings/*", "store.json"] : "${local.arn.bucket}/${p}"]
     read    = [for p in ["heads/*", "segments/*", "runs/*", "state/*", "settings/*", "feeds.d/*", "store.json", "keys.json"] : "${local.arn.bucket}/${p}"]
@@ -25,26 +24,30 @@ locals {
       local.list_bucket,
       { sid = "Read", actions = ["s3:GetObject"], resources = local.objects.read },
       local.publish,
+      local.secret, # to know whether a feed that wants a key has one
       local.own_dlq,
     ]
     ingest = [
       local.list_bucket,
-      { sid = "Read", actions = ["s3:GetObject"], resources = local.objects.everything },
+      { sid = "Read", actions = ["s3:GetObject"], resources = concat(local.objects.written, ["${local.arn.bucket}/feeds.d/*"]) },
       { sid = "Write", actions = ["s3:PutObject", "s3:DeleteObject"], resources = local.objects.written },
       { sid = "Queue", actions = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], resources = [local.arn.queue] },
-      local.publish,
       local.secret,
     ]
     api = [
       local.list_bucket,
       { sid = "Read", actions = ["s3:GetObject"], resources = local.objects.read },
-      local.publish,
+      local.publish, # a run that somebody asks for
+      local.secret,
     ]
-    health = [
+    health = concat([
       local.list_bucket,
       { sid = "Read", actions = ["s3:GetObject"], resources = local.objects.read },
+      local.secret,
       local.own_dlq,
-    ]
+      ], contains(keys(var.environment), "EI_ALERT_WEBHOOK") ? [ # who was told what
+      { sid = "Alerts", actions = ["s3:PutObject"], resources = ["${local.arn.bucket}/settings/alerts.json"] },
+    ] : [])
   }
 
   statements = { for f in local.functions : f => concat(local.aws_statements[f],

@@ -154,7 +154,7 @@ variable "function_url" {
   type        = bool
   default     = false
   nullable    = false
-  description = "true: the api function gets an address of its own, too. It costs nothing per request, but nothing throttles it but api_concurrency."
+  description = "true: the api function gets an address of its own, too. It costs nothing per request, but nothing throttles it but api_concurrency. With a provider older than 6.29 one permission is missing (README)."
 }
 
 variable "environment" {
@@ -164,7 +164,7 @@ variable "environment" {
   description = "More EI_ variables for all functions, such as EI_LOG_LEVEL. No secrets: those belong into Parameter Store."
   validation {
     condition = alltrue([for k in keys(var.environment) : can(regex("^EI_[A-Z0-9_]+$", k)) && !startswith(k, "EI_SECRET") &&
-    !contains(["EI_FUNCTION", "EI_DATA", "EI_JOBS_TOPIC", "EI_ENGINE", "EI_OPENSEARCH_URL", "EI_OPENSEARCH_AUTH", "EI_METRICS"], k)])
+    !contains(["EI_FUNCTION", "EI_DATA", "EI_JOBS_TOPIC", "EI_ENGINE", "EI_OPENSEARCH_URL", "EI_OPENSEARCH_AUTH", "EI_METRICS", "EI_SECRETS", "EI_KEEP_RAW"], k)])
     error_message = "Names begin with EI_ and have capitals, digits and _; secrets (EI_SECRET…) and what the installation itself sets are refused."
   }
 }

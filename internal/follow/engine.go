@@ -21,6 +21,7 @@ type Index interface {
 	lookup.Follower
 	lookup.Comparer
 	lookup.ManyFinder
+	lookup.Doubter
 	Filler
 }
 

@@ -50,6 +50,20 @@ type Follower interface {
 	Changes(ctx context.Context, since string, limit int, emit func(*intel.Event) error) (next string, more bool, err error)
 }
 
+// Doubter is an engine which knows whether what Err says bears on a question. It is
+// optional.
+type Doubter interface {
+	// Doubt says what of the data that q asks for cannot be read, or nil.
+	Doubt(q intel.Question) error
+}
+
+func (s *Service) doubt(q intel.Question) error {
+	if d, ok := s.engine.(Doubter); ok {
+		return d.Doubt(q)
+	}
+	return s.engine.Err()
+}
+
 // CodeIncomplete is the code of an answer's Error where nothing readable lists
 // the value but some data cannot be read: "not listed" might be a lie.
 const CodeIncomplete = "incomplete"
@@ -165,7 +179,7 @@ func (s *Service) complete(ctx context.Context, value string, q intel.Question, 
 		t := o.AsOf.UTC()
 		a.AsOf = &t
 	}
-	if !a.Found && s.engine.Err() != nil {
+	if !a.Found && s.doubt(q) != nil {
 		unusable(a, value, &intel.AnswerError{Code: CodeIncomplete,
 			Detail: "nothing that can be read lists it, but some stored data is damaged or missing; `elasticintel verify` names it"})
 		return nil

@@ -126,11 +126,7 @@ func (c *compiler) exact(n query.Exact) part {
 // exists matches what has any value in the field.
 func (c *compiler) exists(f query.Field) part {
 	if name, ok := f.Context(); ok {
-		key := contextKey(name)
-		if len(key) > maxTerm {
-			return atLeast(matchAll())
-		}
-		return exactly(term(contextName, key))
+		return exactly(term(contextName, contextKey(name)))
 	}
 	p := places[f]
 	switch f {
@@ -167,9 +163,6 @@ func (c *compiler) number(n query.Number) part {
 	}
 	if name, ok := n.Field.Context(); ok {
 		key := contextKey(name)
-		if len(key) > maxTerm/2 {
-			return atLeast(matchAll())
-		}
 		return exactly(between(contextNumber, low, key+sortableNumber(n.Min), high, key+sortableNumber(n.Max)))
 	}
 	var from, to any

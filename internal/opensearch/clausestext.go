@@ -31,23 +31,11 @@ func (c *compiler) text(n query.Node) part {
 	return atLeast(matchAll())
 }
 
-// The longest name of a context field, in bytes, whose words can be found behind
-// it: the tokenizer cuts at 255 characters. Of others all listings that have one
-// are looked at. And the longest term of an index.
-const (
-	maxContextKey = 255 - query.MaxToken
-	maxTerm       = 32766
-)
-
 // in joins what f makes of each path in which tokens of the field are, told what
 // stands in front of each token.
 func (c *compiler) in(f query.Field, found func(path, key string) part) part {
 	if name, ok := f.Context(); ok {
-		key := contextKey(name)
-		if len(key) > maxContextKey {
-			return c.named(key)
-		}
-		return found(contextWords, key)
+		return found(contextWords, contextKey(name))
 	}
 	if f == query.FieldAny {
 		return eachPath(anyWords, func(path string) part { return found(path, "") })
@@ -79,7 +67,7 @@ func (c *compiler) long(f query.Field, p part) part {
 		if !c.facts.longIn(contextKey(name)) {
 			return p
 		}
-		return atLeast(anyOf(p.c, c.named(contextKey(name)).c))
+		return atLeast(anyOf(p.c, term(contextName, contextKey(name))))
 	}
 	switch at := places[f]; {
 	case !c.facts.Long[at.whole]:
@@ -104,14 +92,6 @@ func eachPath(paths []string, f func(path string) part) part {
 		out.c = anyOf(any...)
 	}
 	return out
-}
-
-// named matches what has a context field with this key.
-func (c *compiler) named(key string) part {
-	if len(key) > maxTerm {
-		return atLeast(matchAll())
-	}
-	return atLeast(term(contextName, key))
 }
 
 // maxBegun is how many words a clause looks for in place of one that is begun: with

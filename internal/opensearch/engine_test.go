@@ -14,6 +14,7 @@ import (
 
 	"github.com/elasticintel/elasticintel/internal/corpus"
 	"github.com/elasticintel/elasticintel/internal/intel"
+	"github.com/elasticintel/elasticintel/internal/lookup"
 	"github.com/elasticintel/elasticintel/internal/opensearch"
 	"github.com/elasticintel/elasticintel/internal/query"
 	"github.com/elasticintel/elasticintel/internal/testing/crashtest"
@@ -396,11 +397,9 @@ func TestRefusedDocument(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	entries := numbered(5, "x")
-	entries[2].Fields.Add(strings.Repeat("n", 40_000), "longer than a term of an index can be")
-	err = e.Load(t.Context(), intel.FeedInfo{ID: "a", Presence: intel.Snapshot}, began, entries)
-	var refused *opensearch.Rejected
-	if !errors.As(err, &refused) || !strings.Contains(refused.Op.Name, "198.51.0.2") {
+	err = e.Load(t.Context(), intel.FeedInfo{ID: "a", Presence: intel.Snapshot}, began, a.refuse(e.alias))
+	var rejected *opensearch.Rejected
+	if !errors.As(err, &rejected) || !strings.Contains(rejected.Op.Name, refused) {
 		t.Fatalf("%v", err)
 	}
 	if got, _ := all(t, e, query.Search{Query: query.All{}}); len(got) != 4 {
@@ -409,8 +408,48 @@ func TestRefusedDocument(t *testing.T) {
 	if err := e.sync(t.Context()); err != nil {
 		t.Errorf("the next one: %v", err)
 	}
-	if err := e.Err(); err == nil || !strings.Contains(err.Error(), "198.51.0.2") {
+	if err := e.Err(); err == nil || !strings.Contains(err.Error(), refused) {
 		t.Errorf("%v", err)
+	}
+	svc := lookup.New(e.Engine, func() time.Time { return began })
+	for value, code := range map[string]string{
+		refused: lookup.CodeIncomplete, "http://" + refused + "/x": lookup.CodeIncomplete, "sub." + refused: lookup.CodeIncomplete, "198.51.0.9": "", "elsewhere.example": "", "198.51.0.1": "",
+	} {
+		a, err := svc.Answer(t.Context(), value, lookup.Options{})
+		if err != nil || a.Found != (value == "198.51.0.1") || (a.Error == nil) != (code == "") || a.Error != nil && a.Error.Code != code {
+			t.Errorf("%s: %+v, %v", value, a, err)
+		}
+	}
+}
+
+// TestLongNames: a name of a context field that no term of an index can have is
+// taken, and finds its listing and no other.
+func TestLongNames(t *testing.T) {
+	a := &aliases{c: opensearchtest.Shared(t, opensearchtest.V2), t: t}
+	e, err := a.engine(func() time.Time { return began })
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries := numbered(5, "x")
+	var names []string
+	for i, n := range []int{127, 128, 9000, 40_000} {
+		names = append(names, strings.Repeat("n", n))
+		entries[i].Fields.Add(names[i], fmt.Sprint("value ", i))
+		entries[i].Fields.Add(names[i], fmt.Sprint(700+i))
+	}
+	if err := e.Load(t.Context(), intel.FeedInfo{ID: "a", Presence: intel.Snapshot}, began, entries); err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range names {
+		f := query.Context(name)
+		for _, n := range []query.Node{
+			query.Exists{Field: f}, query.Prefix{Field: f, Text: "val"}, query.Phrase{Field: f, Tokens: []string{"value", fmt.Sprint(i)}},
+			query.Equal{Field: f, Value: fmt.Sprint("value ", i)}, query.Number{Field: f, Min: 700, Max: 800},
+		} {
+			if got, page := all(t, e, query.Search{Query: n}); len(got) != 1 || page.Total != 1 || !strings.Contains(got[0], fmt.Sprintf(`"value %d"`, i)) {
+				t.Errorf("name of %d bytes, %T: %.200q", len(name), n, got)
+			}
+		}
 	}
 }
 

@@ -64,8 +64,18 @@ const (
 )
 
 // contextKey is what stands in front of the values, tokens, numbers and dates of
-// the context field with this name, in keyword form.
-func contextKey(name string) string { return strings.ReplaceAll(name, " ", "_") + "=" }
+// the context field with this name, in keyword form. A longer one than words may
+// have in front of them is hashed: a term of an index has a limit, and a name that a
+// feed makes up would have its listing refused. No name has a capital letter.
+func contextKey(name string) string {
+	if len(name) >= maxContextKey {
+		return "H" + digest(16, name) + "="
+	}
+	return strings.ReplaceAll(name, " ", "_") + "="
+}
+
+// maxContextKey is the longest key in bytes: the tokenizer cuts at 255 characters.
+const maxContextKey = 255 - query.MaxToken
 
 // sortableNumber writes a number so that the order of the texts is that of the numbers.
 func sortableNumber(f float64) string {

@@ -39,12 +39,12 @@ type facts struct {
 	// Found before the next one, it was ended by force.
 	Sending map[string]*feedFact `json:"sending,omitempty"`
 
-	Rejected int               `json:"rejected,omitempty"` // documents that the index would not take, since it was made
-	Reject   string            `json:"reject,omitempty"`   // the first of them, and why
-	Refused  map[string]string `json:"refused,omitempty"`  // the first of them by id, and why
-	Long     map[string]bool   `json:"long,omitempty"`     // paths of whole values of which some were ever too long for the index; see longContext
-	Lengths  map[string]bool   `json:"lengths,omitempty"`  // of networks, as lengthName has them, that are or were listed
-	Blank    map[string]bool   `json:"blank,omitempty"`    // fields of which some texts were ever blank, which have no form to be found by
+	Rejected int                `json:"rejected,omitempty"` // documents that the index would not take, since it was made
+	Reject   string             `json:"reject,omitempty"`   // the first of them, and why
+	Refused  map[string]refusal `json:"refused,omitempty"`  // the first of them by id
+	Long     map[string]bool    `json:"long,omitempty"`     // paths of whole values of which some were ever too long for the index; see longContext
+	Lengths  map[string]bool    `json:"lengths,omitempty"`  // of networks, as lengthName has them, that are or were listed
+	Blank    map[string]bool    `json:"blank,omitempty"`    // fields of which some texts were ever blank, which have no form to be found by
 }
 
 // err says what of the data is not in the index.
@@ -60,6 +60,41 @@ func (f *facts) err() error {
 		errs = append(errs, fmt.Errorf("the index did not take %d documents; the first: %s", f.Rejected, f.Reject))
 	}
 	return errors.Join(errs...)
+}
+
+// refusal is a document that the index would not take.
+type refusal struct {
+	Kind      intel.Kind `json:"kind"`
+	Canonical string     `json:"canonical"`
+	Feed      string     `json:"feed"`
+	Why       string     `json:"why"`
+}
+
+// refusalOf reads of the document itself what it was to say.
+func refusalOf(r *Rejected) refusal {
+	var d struct{ Listing refusal }
+	_ = json.Unmarshal(r.Op.Source, &d) // it was made here
+	d.Listing.Why = short(fmt.Sprintf("status %d %s: %s", r.Status, r.Type, r.Reason), 300)
+	return d.Listing
+}
+
+// Doubt implements lookup.Doubter. Documents that the index would not take leave
+// open only what would be answered with them, as long as they are known by name.
+func (e *Engine) Doubt(q intel.Question) error {
+	f := e.facts.Load()
+	switch {
+	case f == nil:
+		return nil
+	case !f.Filled || f.Damage != "" || f.Rejected > len(f.Refused):
+		return f.err()
+	}
+	for _, r := range f.Refused {
+		l := intel.Listing{Kind: r.Kind, Canonical: r.Canonical, Feed: r.Feed}
+		if _, bears := relation(&q, &l); bears {
+			return fmt.Errorf("the index did not take what feed %s says of %s %.200s: %s", r.Feed, r.Kind, r.Canonical, r.Why)
+		}
+	}
+	return nil
 }
 
 // feedFact is what is known of a feed.

@@ -225,10 +225,10 @@ func (f *facts) refused(before *facts, err error) bool {
 	f.Refused = maps.Clone(f.Refused)
 	for _, r := range bulk.Rejected {
 		if f.Refused == nil {
-			f.Refused = map[string]string{}
+			f.Refused = map[string]refusal{}
 		}
 		if len(f.Refused) < maxRefused {
-			f.Refused[r.Op.ID] = short(fmt.Sprintf("status %d %s: %s", r.Status, r.Type, r.Reason), 300)
+			f.Refused[r.Op.ID] = refusalOf(r)
 		}
 	}
 	return true

@@ -55,8 +55,8 @@ func (v *verifying) look(ctx context.Context) error {
 			continue
 		}
 		v.out.Compared++
-		if why, refused := v.facts.Refused[x.id]; refused {
-			v.problem(ProblemRefused, x.name, "the index would not take it: %s", why)
+		if r, refused := v.facts.Refused[x.id]; refused {
+			v.problem(ProblemRefused, x.name, "the index would not take it: %s", r.Why)
 		} else {
 			v.problem(ProblemMissing, x.name, "the data folder has it, the index has not")
 		}

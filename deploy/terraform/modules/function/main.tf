@@ -32,7 +32,7 @@ resource "aws_iam_role" "main" {
 
 resource "aws_iam_role_policy" "run" {
   name = "run"
-  role = aws_iam_role.main.id
+  role = aws_iam_role.main.name
   policy = jsonencode({ Version = "2012-10-17", Statement = [
     for s in var.statements : { Sid = s.sid, Effect = "Allow", Action = s.actions, Resource = s.resources }
   ] })
@@ -41,7 +41,7 @@ resource "aws_iam_role_policy" "run" {
 # what is known only after the log group and the key were made, apart from the rest, so that a plan shows that
 resource "aws_iam_role_policy" "logs" {
   name = "logs"
-  role = aws_iam_role.main.id
+  role = aws_iam_role.main.name
   policy = jsonencode({ Version = "2012-10-17", Statement = [
     { Sid = "Logs", Effect = "Allow", Action = ["logs:CreateLogStream", "logs:PutLogEvents"], Resource = ["${aws_cloudwatch_log_group.main.arn}:*"] },
   ] })
@@ -50,7 +50,7 @@ resource "aws_iam_role_policy" "logs" {
 resource "aws_iam_role_policy" "key" {
   count = var.own_key ? 1 : 0
   name  = "key"
-  role  = aws_iam_role.main.id
+  role  = aws_iam_role.main.name
   policy = jsonencode({ Version = "2012-10-17", Statement = [
     { Sid = "Key", Effect = "Allow", Action = ["kms:Decrypt", "kms:GenerateDataKey"], Resource = [var.kms_key_arn] },
   ] })

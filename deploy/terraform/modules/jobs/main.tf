@@ -94,7 +94,7 @@ resource "aws_iam_role" "schedule" {
 
 resource "aws_iam_role_policy" "schedule" {
   name = "invoke"
-  role = aws_iam_role.schedule.id
+  role = aws_iam_role.schedule.name
   policy = jsonencode({ Version = "2012-10-17", Statement = [
     { Sid = "Invoke", Effect = "Allow", Action = ["lambda:InvokeFunction"], Resource = [for s in var.schedules : s.function_arn] },
     { Sid = "DeadLetters", Effect = "Allow", Action = ["sqs:SendMessage"], Resource = [var.events_dlq_arn] },
@@ -105,7 +105,7 @@ resource "aws_iam_role_policy" "schedule" {
 resource "aws_iam_role_policy" "schedule_key" {
   count = var.own_key ? 1 : 0
   name  = "key"
-  role  = aws_iam_role.schedule.id
+  role  = aws_iam_role.schedule.name
   policy = jsonencode({ Version = "2012-10-17", Statement = [
     { Sid = "Key", Effect = "Allow", Action = ["kms:Decrypt", "kms:GenerateDataKey"], Resource = [var.kms_key_arn] },
   ] })
