@@ -60,3 +60,9 @@ func oneLine(err error) string {
 	}
 	return s
 }
+
+// credentialsMissing says whether a request was not even sent for want of credentials.
+func credentialsMissing(err error) bool {
+	said := err.Error()
+	return strings.Contains(said, "get identity") || strings.Contains(said, "get credentials") || strings.Contains(said, "failed to refresh cached credentials")
+}

@@ -60,6 +60,13 @@ type Mapper interface {
 	Map(ctx context.Context, key string) (data []byte, release func(), err error)
 }
 
+// Forgetter is what a Mapper offers that keeps copies of objects.
+type Forgetter interface {
+	// Forget throws the copy of an object away, since it is damaged. False where
+	// there was none, so that nothing else would be read the next time.
+	Forget(key string) bool
+}
+
 // Read returns the whole object and its info.
 func Read(ctx context.Context, s Store, key string) ([]byte, Info, error) {
 	rc, info, err := s.Get(ctx, key)
@@ -145,8 +152,8 @@ func CheckKey(key string) error {
 	return nil
 }
 
-// checkPrefix is CheckKey for the beginning of a key.
-func checkPrefix(prefix string) error {
+// CheckPrefix is CheckKey for the beginning of a key.
+func CheckPrefix(prefix string) error {
 	switch {
 	case prefix == "":
 		return nil

@@ -134,7 +134,7 @@ func (d *Dir) Map(ctx context.Context, key string) (data []byte, release func(),
 	if err := d.before(OpRead, f.Name()); err != nil {
 		return nil, nil, err
 	}
-	return mapFile(f, st.Size())
+	return MapFile(f, st.Size())
 }
 
 // open opens an object's file.
@@ -260,7 +260,7 @@ func (d *Dir) check(ctx context.Context, key string, c Cond) error {
 
 // List implements Store. ETags are left empty: compare Size and Modified.
 func (d *Dir) List(ctx context.Context, prefix string) ([]Info, error) {
-	if err := checkPrefix(prefix); err != nil {
+	if err := CheckPrefix(prefix); err != nil {
 		return nil, err
 	}
 	start := d.root

@@ -59,11 +59,13 @@ func fileID(st fs.FileInfo) uint64 {
 	return 0
 }
 
-func mapFile(f *os.File, size int64) ([]byte, func(), error) {
+// MapFile maps the size bytes of a file, which stay valid until release is
+// called, whatever becomes of its name. On Windows it is a copy.
+func MapFile(f *os.File, size int64) (data []byte, release func(), err error) {
 	if int64(int(size)) != size {
 		return nil, nil, &fs.PathError{Op: "mmap", Path: f.Name(), Err: unix.EFBIG}
 	}
-	data, err := unix.Mmap(int(f.Fd()), 0, int(size), unix.PROT_READ, unix.MAP_SHARED)
+	data, err = unix.Mmap(int(f.Fd()), 0, int(size), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
 		return nil, nil, &fs.PathError{Op: "mmap", Path: f.Name(), Err: err}
 	}

@@ -56,8 +56,10 @@ func syncDir(string) error { return nil }
 // fileID is not to be had without opening the file; size and time must do.
 func fileID(fs.FileInfo) uint64 { return 0 }
 
-func mapFile(f *os.File, size int64) ([]byte, func(), error) {
-	data := make([]byte, size)
+// MapFile maps the size bytes of a file, which stay valid until release is
+// called, whatever becomes of its name. On Windows it is a copy.
+func MapFile(f *os.File, size int64) (data []byte, release func(), err error) {
+	data = make([]byte, size)
 	if _, err := io.ReadFull(f, data); err != nil {
 		return nil, nil, &fs.PathError{Op: "read", Path: f.Name(), Err: err}
 	}

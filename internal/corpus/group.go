@@ -2,6 +2,7 @@ package corpus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -90,6 +91,14 @@ func appendGroup(post, fst []byte, members []groupMember) []byte {
 
 // openGroup maps a group object and reads who its members are.
 func (c *Corpus) openGroup(ctx context.Context, key string) (*group, error) {
+	g, err := c.openGroupOnce(ctx, key)
+	if f, ok := c.store.(blob.Forgetter); ok && errors.Is(err, ErrCorrupt) && f.Forget(key) {
+		return c.openGroupOnce(ctx, key)
+	}
+	return g, err
+}
+
+func (c *Corpus) openGroupOnce(ctx context.Context, key string) (*group, error) {
 	data, release, err := blob.Open(ctx, c.store, key)
 	if err != nil {
 		return nil, fmt.Errorf("group %s: %w", key, err)

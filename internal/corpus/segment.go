@@ -2,6 +2,7 @@ package corpus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"sort"
@@ -22,6 +23,8 @@ type segment struct {
 	key  string
 	data []byte
 	foot *footer
+
+	forget func() // throws a damaged copy away, so that the next opening has a good one; nil where the store keeps none
 
 	heap, sums               []byte
 	byHash, byAddress        keyed // all records; ip-ports by their address
@@ -48,12 +51,26 @@ type kindCount struct {
 
 // openSegment maps a segment and checks everything a look-up relies on but the
 // heap, whose blocks are checked as they are read.
+//
+// A copy that a cache of the store has of it may be damaged where the object is
+// not: it is thrown away then, and fetched again.
 func openSegment(ctx context.Context, store blob.Store, ref SegmentRef, h hasher) (*segment, error) {
+	s, err := openSegmentOnce(ctx, store, ref, h)
+	if f, ok := store.(blob.Forgetter); ok && errors.Is(err, ErrCorrupt) && f.Forget(ref.Key) {
+		return openSegmentOnce(ctx, store, ref, h)
+	}
+	return s, err
+}
+
+func openSegmentOnce(ctx context.Context, store blob.Store, ref SegmentRef, h hasher) (*segment, error) {
 	data, release, err := blob.Open(ctx, store, ref.Key)
 	if err != nil {
 		return nil, fmt.Errorf("segment %s: %w", ref.Key, err)
 	}
 	s := &segment{key: ref.Key, data: data}
+	if f, ok := store.(blob.Forgetter); ok {
+		s.forget = func() { f.Forget(ref.Key) }
+	}
 	s.text = sync.OnceValues(s.openTerms)
 	runtime.AddCleanup(s, func(release func()) { release() }, release)
 	if _, ok := store.(blob.Mapper); ok {
@@ -216,6 +233,9 @@ func (s *segment) check(off, n int) error {
 func (s *segment) checkBlock(b int) error {
 	off := b << blockBits
 	if xxhash.Sum64(s.data[off:min(off+blockSize, s.covered)]) != u64at(s.sums, b) {
+		if s.forget != nil {
+			s.forget()
+		}
 		return fmt.Errorf("segment %s: %w: checksum of the block at byte %d", s.key, ErrCorrupt, off)
 	}
 	s.checked[b>>5].Or(1 << (b & 31))
