@@ -25,7 +25,7 @@
 //	internal/auth         API keys and roles
 //	internal/api          the HTTP API
 //	internal/app          wires the parts together: New, Start, Stop
-//	internal/aws          the door to Amazon's cloud: signed requests; the only one with its SDK
+//	internal/aws          the door to Amazon's cloud: signed requests, objects in S3, secrets in SSM; the only one with its SDK
 //	internal/awslambda    events of AWS Lambda into calls on the parts: schedule, queue, HTTP, health
 //	internal/follow       lets the index of a cluster follow the object store
 //	internal/local        the parts for one machine: data folder, lock, secrets

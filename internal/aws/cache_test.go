@@ -186,6 +186,9 @@ func TestCacheBound(t *testing.T) {
 		maps(t, c, key, data)
 	}
 	kept("02") // 0 is in use
+	if string(held) != data0 {
+		t.Errorf("%.20q", held)
+	}
 	release()
 	maps(t, c, key0, data0)
 	key3, data3 := object(3)
