@@ -202,21 +202,36 @@ func (c *client) post(ctx context.Context, path string, body []byte, kind string
 func (c *client) stream(ctx context.Context, path string, fill func(io.Writer) error) error {
 	pr, pw := io.Pipe()
 	defer pr.Close()
-	req, err := http.NewRequestWithContext(context.WithoutCancel(ctx), http.MethodPost, c.base+path, pr)
+	body := &trailed{PipeReader: pr, trailer: http.Header{errorTypeHeader: nil, errorBodyHeader: nil}}
+	req, err := http.NewRequestWithContext(context.WithoutCancel(ctx), http.MethodPost, c.base+path, body)
 	if err != nil {
 		return err
 	}
 	req.Header.Set("Content-Type", streamType)
 	req.Header.Set("Lambda-Runtime-Function-Response-Mode", "streaming")
-	req.Trailer = http.Header{errorTypeHeader: nil, errorBodyHeader: nil}
+	req.Trailer = body.trailer
 	go func() {
-		if err := fill(pw); err != nil { // set before the end of the body, when trailers are sent
-			req.Trailer.Set(errorTypeHeader, "Function.Stream")
-			req.Trailer.Set(errorBodyHeader, string(errorOf("Function.Stream", err)))
-		}
+		body.err = fill(pw) // before the end of the body, at which it is read
 		_ = pw.Close()
 	}()
 	return c.send(req)
+}
+
+// trailed is a body that says in the trailers why it was cut off. They are set by
+// who reads the end: before that net/http may be looking at them.
+type trailed struct {
+	*io.PipeReader
+	trailer http.Header
+	err     error
+}
+
+func (b *trailed) Read(p []byte) (int, error) {
+	n, err := b.PipeReader.Read(p)
+	if err == io.EOF && b.err != nil {
+		b.trailer.Set(errorTypeHeader, "Function.Stream")
+		b.trailer.Set(errorBodyHeader, string(errorOf("Function.Stream", b.err)))
+	}
+	return n, err
 }
 
 func (c *client) send(req *http.Request) error {
