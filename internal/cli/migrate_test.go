@@ -104,7 +104,7 @@ func TestMigrateKilled(t *testing.T) {
 		"--opensearch-index", strings.TrimPrefix(w.env[2], "EI_OPENSEARCH_INDEX=")}
 	w.env = nil
 	var big strings.Builder
-	const many = 70_000
+	const many = 45_000
 	for i := range many {
 		fmt.Fprintf(&big, "host%d.big.example\n", i)
 	}
@@ -143,16 +143,16 @@ func TestMigrateKilled(t *testing.T) {
 		t.Error("the cluster was chosen before it was full")
 	}
 	_, stderr := w.must(0, args...)
-	if !strings.Contains(stderr, "of them were there") || !strings.Contains(stderr, "v1-000001: 1 of 1 feeds, 70000 of 70000 listings") {
+	if !strings.Contains(stderr, "of them were there") || !strings.Contains(stderr, "v1-000001: 1 of 1 feeds, 45000 of 45000 listings") {
 		t.Errorf("it did not go on: %s", stderr)
 	}
-	w.must(1, "lookup", "host69999.big.example")
+	w.must(1, "lookup", "host44999.big.example")
 	res, err := http.Post(strings.TrimSuffix(first, "/")+"/_delete_by_query?refresh=true&q=threat.indicator.name:host7.big.example", "application/json", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	res.Body.Close()
-	if stdout, stderr := w.must(5, "verify", "--sample", "100"); !strings.Contains(stdout, "feed big: 69999 listings of kind domain in the index, 70000 in the data folder") || !strings.Contains(stderr, "elasticintel reindex") {
+	if stdout, stderr := w.must(5, "verify", "--sample", "100"); !strings.Contains(stdout, "feed big: 44999 listings of kind domain in the index, 45000 in the data folder") || !strings.Contains(stderr, "elasticintel reindex") {
 		t.Errorf("%.1000s%s", stdout, stderr)
 	}
 	w.must(0, "reindex")

@@ -28,6 +28,9 @@ type flock struct {
 	e   *engine
 	now atomic.Int64 // Unix seconds
 	run int          // loads so far
+
+	away []int  // nodes that were killed and not revived
+	lone string // what somebody serves who knows of the node killed last alone
 }
 
 func newFlock(t *testing.T) *flock {
@@ -39,7 +42,7 @@ func newFlock(t *testing.T) *flock {
 	if f.e, err = a.engine(func() time.Time { return time.Unix(f.now.Load(), 0).UTC() }); err != nil {
 		t.Fatal(err)
 	}
-	f.call(http.MethodPut, "/"+f.e.alias+"/_settings", `{"index.unassigned.node_left.delayed_timeout":"1s"}`)
+	f.call(http.MethodPut, "/"+f.e.alias+"/_settings", `{"index.unassigned.node_left.delayed_timeout":"500ms"}`)
 	return f
 }
 
@@ -153,44 +156,35 @@ func (f *flock) whole(what string) {
 }
 
 // TestEngineKills: nodes are killed in the midst of syncs: the manager, another one,
-// all of them, and with EI_SOAK two of three. After each the index is what the corpus is, and
-// meanwhile the API answers rightly or not at all.
+// all of them, and with EI_SOAK two of three and twenty one by one. After each the index
+// is what the corpus is, and meanwhile the API answers rightly or not at all. Who knows
+// of the killed node alone has 503, and answers when it is back; who knows of all goes on.
 func TestEngineKills(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it starts three nodes of its own")
 	}
 	f := newFlock(t)
-	listings, kills := 6_000, 2
-	if soaking() {
-		listings, kills = 20_000, 20
-	}
-	if err := f.load(listings, func() {}); err != nil {
+	if err := f.load(killed, func() {}); err != nil {
 		t.Fatal(err)
 	}
 	f.nodes(3)
 	stop := f.watch()
 	rnd := rand.New(rand.NewPCG(7, 7))
-	for i := range kills {
-		victim := f.manager()
-		what := "the manager"
-		if i%2 == 1 { // a node of data; the client has all three in its list and talks to each in turn
-			victim, what = victim%3+1, "a node of data"
-		}
-		at := time.Duration(rnd.IntN(600)) * time.Millisecond
-		err := f.load(listings, func() {
-			<-time.After(at)
-			f.Kill(t, victim)
-		})
-		t.Logf("kill %d, %s, after %s: %v; %+v", i+1, what, at, err, f.e.last.BulkStats)
-		f.whole(fmt.Sprintf("kill %d, %s", i+1, what))
-		f.Revive(t, victim)
-		f.nodes(3)
-		f.whole(fmt.Sprintf("node %d is back", victim))
-	}
+	f.kill(1, f.manager(), "the manager", rnd)
+	f.back("the manager")
+	f.kill(2, f.manager()%3+1, "a node of data", rnd)
+	f.outage("all", 1, 2, 3) // which has the second back, too
 	if soaking() {
-		f.outage(listings, "two of three", 1, 2)
+		f.outage("two of three", 1, 2)
+		for i := 3; i <= 20; i++ {
+			victim, what := f.manager(), "the manager"
+			if i%2 == 0 { // a node of data; the client has all three in its list and talks to each in turn
+				victim, what = victim%3+1, "a node of data"
+			}
+			f.kill(i, victim, what, rnd)
+			f.back(what)
+		}
 	}
-	f.outage(listings, "all", 1, 2, 3)
 	right, away := stop()
 	t.Logf("the API was right %d times and away %d times", right, away)
 	if right == 0 || away == 0 {
@@ -198,11 +192,59 @@ func TestEngineKills(t *testing.T) {
 	}
 }
 
+// killed is how many listings are sent while nodes are killed.
+const killed = 4_000
+
+// kill kills a node in the midst of a sync, and compares everything while it is away.
+func (f *flock) kill(i, victim int, what string, rnd *rand.Rand) {
+	f.t.Helper()
+	at := time.Duration(rnd.IntN(600)) * time.Millisecond
+	err := f.load(killed, func() {
+		<-time.After(at)
+		f.Kill(f.t, victim)
+	})
+	f.t.Logf("%s: kill %d, %s, after %s: %v; %+v", time.Now().UTC().Format(time.TimeOnly), i, what, at, err, f.e.last.BulkStats)
+	f.whole(fmt.Sprintf("kill %d, %s", i, what))
+	f.away = []int{victim}
+	f.lone = f.knowing(victim)
+	if code, retry, body := get(f.t.Context(), f.lone); code != http.StatusServiceUnavailable || retry == "" {
+		f.t.Errorf("who knows of the killed node alone: %d, retry after %q: %.300s", code, retry, body)
+	}
+}
+
+// back revives the nodes that were killed and compares everything.
+func (f *flock) back(what string) {
+	f.t.Helper()
+	for _, n := range f.away {
+		f.Revive(f.t, n)
+	}
+	f.nodes(3)
+	f.until("who knows of the revived node alone answers", func() bool {
+		code, _, body := get(f.t.Context(), f.lone)
+		if code != http.StatusServiceUnavailable && (code != http.StatusOK || !strings.Contains(body, `"found":true`)) {
+			f.t.Errorf("who knows of the revived node alone: %d: %.300s", code, body)
+		}
+		return code == http.StatusOK
+	})
+	f.whole(what + " is back")
+}
+
+// knowing serves the index by one node alone, and returns where something is that is listed.
+func (f *flock) knowing(node int) string {
+	cl, err := opensearch.New(opensearch.Options{URLs: f.URLs[node-1 : node], Now: time.Now})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	s := httptest.NewServer(api.New(api.Config{Lookup: lookup.New(opensearch.NewEngine(cl, f.e.options), time.Now), Now: time.Now}))
+	f.t.Cleanup(func() { s.Close(); cl.Close() })
+	return s.URL + "/api/v1/indicators/198.51.0.7"
+}
+
 // outage kills nodes in the midst of a sync, so that nothing can be written or
 // read, and revives them.
-func (f *flock) outage(listings int, what string, nodes ...int) {
+func (f *flock) outage(what string, nodes ...int) {
 	f.t.Helper()
-	err := f.load(listings, func() {
+	err := f.load(killed, func() {
 		for _, n := range nodes {
 			f.Kill(f.t, n)
 		}
@@ -214,11 +256,9 @@ func (f *flock) outage(listings int, what string, nodes ...int) {
 	if got, err := questions["find absent"](f.t.Context(), f.e); err == nil && (got != "[]" || len(nodes) == len(f.URLs)) {
 		f.t.Errorf("%s down: the answer %s", what, got)
 	}
-	for _, n := range nodes {
-		f.Revive(f.t, n)
-	}
-	f.nodes(3)
-	f.whole(what + " were down")
+	f.away = nodes
+	f.t.Logf("%s: %s down", time.Now().UTC().Format(time.TimeOnly), what)
+	f.back(what)
 }
 
 // watch asks the API without end what is listed and what is not, until the function
@@ -241,9 +281,10 @@ func (f *flock) watch() (stop func() (right, away int)) {
 			case ctx.Err() != nil:
 			case code == http.StatusOK && strings.Contains(body, want):
 				n[0]++
+				<-time.After(5 * time.Millisecond) // the nodes need the machine, too
 			case code == http.StatusServiceUnavailable && retry != "":
 				n[1]++
-				<-time.After(20 * time.Millisecond) // the nodes need the machine, too
+				<-time.After(20 * time.Millisecond)
 			default:
 				f.t.Errorf("%s: %d %.300s", value, code, body)
 			}

@@ -105,6 +105,9 @@ func start(t testing.TB, o Options, folder string) *Cluster {
 	if o.Security {
 		env[3] = "SECURITY=1"
 	}
+	if o.Nodes > 1 && os.Getenv("HEAP") == "" {
+		env = append(env, "HEAP=384m") // several share the machine
+	}
 	out, err := c.script("start", env)
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() == 3 && os.Getenv("CI") != "true" {
