@@ -186,9 +186,15 @@ func (c *Client) open(ctx context.Context, index string) (*pit, error) {
 }
 
 // close ends it, even where ctx has ended: the cluster has few to give.
-func (c *Client) close(ctx context.Context, p *pit) {
+func (c *Client) close(ctx context.Context, p *pit) { _ = c.end(ctx, p) } // it ends by itself
+
+// end ends a point in time and says where that failed.
+func (c *Client) end(ctx context.Context, p *pit) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	body, _ := json.Marshal(map[string][]string{"pit_id": {p.ID}})
-	_ = c.call(ctx, request{method: http.MethodDelete, path: "/_search/point_in_time", body: body}, nil) // it ends by itself
+	body, err := json.Marshal(map[string][]string{"pit_id": {p.ID}})
+	if err != nil {
+		return err
+	}
+	return c.call(ctx, request{method: http.MethodDelete, path: "/_search/point_in_time", body: body}, nil)
 }

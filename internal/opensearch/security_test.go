@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/elasticintel/elasticintel/internal/corpus"
+	"github.com/elasticintel/elasticintel/internal/intel"
 	"github.com/elasticintel/elasticintel/internal/opensearch"
 	"github.com/elasticintel/elasticintel/internal/testing/crashtest"
 	"github.com/elasticintel/elasticintel/internal/testing/opensearchtest"
@@ -34,8 +35,8 @@ type secured struct {
 	http *http.Client
 }
 
-// newSecured starts one. An index "other" is there, with a document; the files are
-// applied as they are, and nobody is admin afterwards.
+// newSecured starts one. An index "other" is there, with a document. The user of the
+// moment is admin, until apply is called.
 func newSecured(t *testing.T) *secured {
 	t.Helper()
 	c := opensearchtest.Start(t, opensearchtest.Options{Security: true})
@@ -48,13 +49,18 @@ func newSecured(t *testing.T) *secured {
 	}
 	s.must(t, "PUT", "/other-1", `{"settings":{"number_of_replicas":0},"aliases":{"other":{}}}`)
 	s.must(t, "PUT", "/other-1/_doc/1?refresh=true", `{"secret":"x"}`)
+	return s
+}
+
+// apply loads the files as they are; nobody is admin afterwards.
+func (s *secured) apply(t *testing.T) {
+	t.Helper()
 	dir, err := filepath.Abs("../../deploy/opensearch")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Apply(t, filepath.Join(dir, "roles.yml"), "roles")
-	c.Apply(t, filepath.Join(dir, "roles_mapping.yml"), "rolesmapping")
-	return s
+	s.Apply(t, filepath.Join(dir, "roles.yml"), "roles")
+	s.Apply(t, filepath.Join(dir, "roles_mapping.yml"), "rolesmapping")
 }
 
 // ask makes a request as the user of the moment and returns its status and body.
@@ -105,7 +111,8 @@ func (s *secured) engine(t *testing.T, c *corpus.Corpus) *engine {
 }
 
 // TestLeastPrivilege: with the roles that we give people the writer does all of its
-// work and the reader answers all questions, and neither does anything else.
+// work and the reader answers all questions, and neither does anything else. Each
+// permission is needed, and `migrate` says which of them lacks before it fills.
 func TestLeastPrivilege(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it starts a node of its own")
@@ -119,56 +126,25 @@ func TestLeastPrivilege(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.as("elasticintel-writer")
-	w := s.engine(t, c)
-	works := func(what string, err error) {
-		t.Helper()
-		if err != nil {
-			t.Errorf("%s: %v", what, err)
-		}
-	}
-	works("a first sync", w.sync(t.Context()))
-	for i := range 3 { // changes, and listings that are forgotten
-		works("load", w.Load(t.Context(), snapshotA(), began.Add(time.Duration(i)*time.Hour), numbered(700-100*i, fmt.Sprint("note", i))))
-	}
-	works("purge", w.Purge(t.Context(), "a", began.Add(47*time.Hour)))
-	_, err = w.Reindex(t.Context(), view{c.View(), c}, opensearch.ReindexOptions{})
-	works("reindex", err)
-	janitor(t, s, w, works)
-	same(t, "the writer", w)
-	cl, err := opensearch.New(s.options())
-	if err != nil {
+	admin := s.by(t, c)
+	if err := admin.run(t.Context(), snapshotA(), began.Add(-time.Hour), numbered(600, "first")); err != nil {
 		t.Fatal(err)
 	}
-	defer cl.Close()
-	_, err = cl.Check(t.Context())
-	works("check", err)
-	_, err = cl.Health(t.Context())
-	works("health", err)
+	s.trimmed(t, admin)
+	s.apply(t)
+	s.as("elasticintel-writer")
+	w := s.by(t, c)
+	s.writes(t, w)
+	same(t, "the writer", w.engine)
 
 	s.as("elasticintel-reader")
-	r := s.engine(t, c)
-	for what, ask := range questions {
-		want, err := ask(t.Context(), w)
-		works(what+" as the writer", err)
-		if got, err := ask(t.Context(), r); err != nil || got != want {
-			t.Errorf("%s as the reader: %v", what, err)
-		}
+	if err := s.reads(t, w); err != nil {
+		t.Errorf("the reader: %v", err)
 	}
-	_, err = r.Feeds(t.Context())
-	works("feeds as the reader", err)
-	err = r.Load(t.Context(), snapshotA(), began.Add(9*time.Hour), numbered(10, "y"))
-	var status *opensearch.StatusError
-	var refused *opensearch.Rejected
-	if !(errors.As(err, &status) && status.Status == 403 || errors.As(err, &refused) && refused.Status == 403) || !strings.Contains(err.Error(), "permission") {
-		t.Errorf("the reader writes: %v", err)
-	}
-	if _, err := r.Reindex(t.Context(), view{c.View(), c}, opensearch.ReindexOptions{TakeOver: true}); err == nil {
-		t.Error("the reader makes an index")
-	}
+	s.refuses(t, c)
 	s.as("elasticintel-writer")
-	works("the writer goes on", w.sync(t.Context()))
-	same(t, "after the reader", w)
+	janitor(t, s, w.engine)
+	same(t, "after the reader", w.engine)
 	if code, said := s.ask(t, "GET", "/elasticintel-listings-v1-000002/_search", ""); code != http.StatusOK { // the names below are right
 		t.Errorf("%d %s", code, said)
 	}
@@ -177,21 +153,78 @@ func TestLeastPrivilege(t *testing.T) {
 	wrongUsers(t, s)
 }
 
-// janitor has the writer look after its indices.
-func janitor(t *testing.T, s *secured, w *engine, works func(string, error)) {
+// writes has the writer do what `migrate`, `serve` and `doctor` do.
+func (s *secured) writes(t *testing.T, w *privileged) {
 	t.Helper()
-	_, err := w.Tidy(t.Context())
-	works("tidy", err)
-	_, err = w.Verify(t.Context(), view{w.corpus.View(), w.corpus}, opensearch.VerifyOptions{})
-	works("verify", err)
-	index := "/elasticintel-listings-v1-000002"
-	for _, r := range [][3]string{ // what Tidy does where there is cause
-		{"GET", index + "/_stats/docs", ""}, {"POST", index + "/_flush", ""}, {"POST", index + "/_forcemerge?only_expunge_deletes=true", ""},
-		{"PUT", index + "/_settings", `{"index":{"auto_expand_replicas":"0-1"}}`}, {"PUT", "/elasticintel-listings-v1-000003", ""}, {"DELETE", "/elasticintel-listings-v1-000003", ""},
-	} {
-		if code, said := s.ask(t, r[0], r[1], r[2]); code != http.StatusOK {
-			t.Errorf("the writer: %s %s: %d %.300s", r[0], r[1], code, said)
+	works := func(what string, err error) {
+		t.Helper()
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
 		}
+	}
+	cl, err := opensearch.New(s.options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	works("what migrate tries", tryCluster(t.Context(), cl, w.Engine))
+	works("a first sync", w.sync(t.Context()))
+	for i := range 3 { // changes, and listings that are forgotten
+		works("load", w.Load(t.Context(), snapshotA(), began.Add(time.Duration(i)*time.Hour), numbered(700-100*i, fmt.Sprint("note", i))))
+	}
+	works("purge", w.Purge(t.Context(), "a", began.Add(47*time.Hour)))
+	src := view{w.corpus.View(), w.corpus}
+	_, err = w.Reindex(t.Context(), src, opensearch.ReindexOptions{})
+	works("reindex", err)
+	_, err = w.Verify(t.Context(), src, opensearch.VerifyOptions{})
+	works("verify", err)
+	works("what doctor tries", w.TryWrite(t.Context()))
+	if code, said := s.ask(t, "GET", "/_cat/indices/elasticintel-listings-v1-000001", ""); code == http.StatusOK {
+		t.Errorf("the old index is still there: %s", said)
+	}
+}
+
+// refuses: the reader writes nothing and makes no index.
+func (s *secured) refuses(t *testing.T, c *corpus.Corpus) {
+	t.Helper()
+	r := s.engine(t, c)
+	for what, err := range map[string]error{
+		"loads":          r.Load(t.Context(), snapshotA(), began.Add(9*time.Hour), numbered(10, "y")),
+		"tries to write": r.TryWrite(t.Context()),
+		"tries to fill":  r.TryFill(t.Context()),
+		"makes an index": second(r.Reindex(t.Context(), view{c.View(), c}, opensearch.ReindexOptions{TakeOver: true})),
+		"tidies":         second(r.Tidy(t.Context())),
+	} {
+		var status *opensearch.StatusError
+		var refused *opensearch.Rejected
+		if !(errors.As(err, &status) && status.Status == 403 || errors.As(err, &refused) && refused.Status == 403) || !strings.Contains(err.Error(), "permission") {
+			t.Errorf("the reader %s: %v", what, err)
+		}
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// janitor has the writer look after its indices, with cause to drop deleted documents
+// and with other replicas wanted.
+func janitor(t *testing.T, s *secured, w *engine) {
+	t.Helper()
+	for i, note := range []string{"x", "y"} {
+		if err := w.Load(t.Context(), intel.FeedInfo{ID: "big", Presence: intel.Snapshot}, began.Add(time.Duration(10+i)*time.Hour), numbered(11_000, note)); err != nil {
+			t.Fatalf("the writer goes on: %v", err)
+		}
+	}
+	if st, err := w.Tidy(t.Context()); err != nil || !st.Merging {
+		t.Errorf("tidy: %+v, %v", st, err)
+	}
+	cl, err := opensearch.New(s.options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	other := opensearch.NewEngine(cl, opensearch.EngineOptions{Shape: opensearch.Shape{AutoReplicas: true}, Now: w.now})
+	if st, err := other.Tidy(t.Context()); err != nil || !st.Replicas {
+		t.Errorf("tidy, with other replicas: %+v, %v", st, err)
 	}
 }
 
@@ -201,7 +234,9 @@ func forbidden(t *testing.T, s *secured) {
 		s.as(user)
 		for _, r := range [][3]string{
 			{"GET", "/other/_search", ""}, {"GET", "/other-1/_doc/1", ""}, {"PUT", "/other-1/_doc/2", `{}`}, {"POST", "/other/_doc", `{}`}, {"DELETE", "/other-1", ""},
-			{"POST", "/other/_search/point_in_time?keep_alive=1m", ""}, {"POST", "/other/_refresh", ""}, {"PUT", "/third", ""}, {"GET", "/_cluster/state", ""},
+			{"POST", "/other/_search/point_in_time?keep_alive=1m", ""}, {"POST", "/other/_refresh", ""}, {"GET", "/other-1", ""}, {"PUT", "/other-1/_settings", `{"index.number_of_replicas":1}`}, {"GET", "/other-1/_stats", ""},
+			{"POST", "/other-1/_flush", ""}, {"POST", "/other-1/_forcemerge", ""}, {"GET", "/other-1/_alias", ""}, {"GET", "/elasticintel-other", ""}, {"PUT", "/elasticintel-listings-b-v1-000001", ""},
+			{"PUT", "/third", ""}, {"GET", "/_cluster/state", ""},
 			{"PUT", "/_cluster/settings", `{"transient":{"cluster.max_shards_per_node":1}}`}, {"GET", "/_plugins/_security/api/internalusers", ""}, {"POST", "/_aliases", `{"actions":[{"add":{"index":"other-1","alias":"elasticintel-listings"}}]}`},
 			{"POST", "/_aliases", `{"actions":[{"remove_index":{"index":"other-1"}}]}`},
 		} {

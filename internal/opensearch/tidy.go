@@ -98,6 +98,16 @@ func (e *Engine) replicate(ctx context.Context, x *indexInfo) (bool, error) {
 // expunge lets the cluster drop deleted documents where they are many. It does not
 // wait for the end of that.
 func (e *Engine) expunge(ctx context.Context, index string) (bool, error) {
+	count, deleted, err := e.deleted(ctx, index)
+	if err != nil || deleted < manyDeleted || float64(deleted) < deletedShare*float64(count+deleted) {
+		return false, err
+	}
+	err = e.drop(ctx, index, false)
+	return err == nil, err
+}
+
+// deleted counts the documents of an index, and those that are deleted and still on disk.
+func (e *Engine) deleted(ctx context.Context, index string) (count, deleted int, err error) {
 	var got struct {
 		All struct {
 			Primaries struct {
@@ -108,22 +118,26 @@ func (e *Engine) expunge(ctx context.Context, index string) (bool, error) {
 			} `json:"primaries"`
 		} `json:"_all"`
 	}
-	path := "/" + url.PathEscape(index)
-	if err := e.client.call(ctx, request{method: http.MethodGet, path: path + "/_stats/docs"}, &got); err != nil {
-		return false, fmt.Errorf("count the deleted documents of %s: %w", index, err)
+	err = e.client.call(ctx, request{method: http.MethodGet, path: "/" + url.PathEscape(index) + "/_stats/docs"}, &got)
+	if err != nil {
+		return 0, 0, fmt.Errorf("count the deleted documents of %s: %w", index, err)
 	}
 	docs := got.All.Primaries.Docs
-	if docs.Deleted < manyDeleted || float64(docs.Deleted) < deletedShare*float64(docs.Count+docs.Deleted) {
-		return false, nil
-	}
+	return docs.Count, docs.Deleted, nil
+}
+
+// drop has the cluster drop the deleted documents of an index. Where it does not
+// wait for that the cluster says nothing of what goes wrong, a missing right included.
+func (e *Engine) drop(ctx context.Context, index string, wait bool) error {
+	path := "/" + url.PathEscape(index)
 	err := e.client.call(ctx, request{method: http.MethodPost, path: path + "/_flush"}, nil) // what is not flushed is kept for copies that come back
 	if err != nil {
-		return false, fmt.Errorf("flush %s: %w", index, err)
+		return fmt.Errorf("flush %s: %w", index, err)
 	}
 	err = e.client.call(ctx, request{method: http.MethodPost, path: path + "/_forcemerge",
-		query: url.Values{"only_expunge_deletes": {"true"}, "wait_for_completion": {"false"}}}, nil)
+		query: url.Values{"only_expunge_deletes": {"true"}, "wait_for_completion": {strconv.FormatBool(wait)}}}, nil)
 	if err != nil {
-		return false, fmt.Errorf("drop the deleted documents of %s: %w", index, err)
+		return fmt.Errorf("drop the deleted documents of %s: %w", index, err)
 	}
-	return true, nil
+	return nil
 }
