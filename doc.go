@@ -1,6 +1,6 @@
 // Package elasticintel holds what the binary carries with it: the feed
-// catalogue of feeds.d and the starter data. This file is also the map of the
-// source.
+// catalogue of feeds.d, the starter data and the Terraform configuration of AWS.
+// This file is also the map of the source.
 //
 //	cmd/elasticintel      the binary: main calls internal/cli
 //	cmd/lambda            the bootstrap of all functions on AWS Lambda
@@ -27,6 +27,7 @@
 //	internal/app          wires the parts together: New, Start, Stop
 //	internal/aws          the door to Amazon's cloud: signed requests, objects in S3, secrets in SSM; the only one with its SDK
 //	internal/awslambda    events of AWS Lambda into calls on the parts: schedule, queue, HTTP, health
+//	internal/deploy       packs the functions, drives Terraform, says what changes and what it costs
 //	internal/follow       lets the index of a cluster follow the object store
 //	internal/local        the parts for one machine: data folder, lock, secrets
 //	internal/near         the name a person meant: spelling suggestions

@@ -15,12 +15,19 @@ var feedsFiles embed.FS
 //go:embed starter
 var starterFiles embed.FS
 
+//go:embed deploy/terraform/*.tf deploy/terraform/modules/*/*.tf
+var terraformFiles embed.FS
+
 // FeedsFS holds the built-in catalogue: one *.json per provider in its root.
 func FeedsFS() fs.FS { return sub(feedsFiles, "feeds.d") }
 
 // StarterFS holds the starter data: starter.json, which lists the others, the
 // snapshot files as their publishers serve them (compressed), and ATTRIBUTION.md.
 func StarterFS() fs.FS { return sub(starterFiles, "starter") }
+
+// TerraformFS holds the Terraform configuration of the deployment on AWS: the
+// root module in its root.
+func TerraformFS() fs.FS { return sub(terraformFiles, "deploy/terraform") }
 
 // StarterFile is one snapshot of a feed, a line of starter.json.
 type StarterFile struct {

@@ -202,3 +202,34 @@ func TestCatalogueOnSamples(t *testing.T) {
 		})
 	}
 }
+
+// TestTerraformFS: the binary has every file of the configuration, and none that
+// only tests or a machine's Terraform need.
+func TestTerraformFS(t *testing.T) {
+	want, have := 0, 0
+	count := func(n *int) fs.WalkDirFunc {
+		return func(p string, e fs.DirEntry, err error) error {
+			if err != nil || e.IsDir() {
+				if err == nil && (e.Name() == "tests" || e.Name() == ".terraform") {
+					return fs.SkipDir
+				}
+				return err
+			}
+			if strings.HasSuffix(p, ".tf") {
+				*n++
+			} else if n == &have {
+				t.Errorf("%s is in the binary", p)
+			}
+			return nil
+		}
+	}
+	if err := fs.WalkDir(os.DirFS("deploy/terraform"), ".", count(&want)); err != nil {
+		t.Fatal(err)
+	}
+	if err := fs.WalkDir(elasticintel.TerraformFS(), ".", count(&have)); err != nil {
+		t.Fatal(err)
+	}
+	if want == 0 || have != want {
+		t.Errorf("%d of %d files are in the binary", have, want)
+	}
+}
