@@ -280,7 +280,7 @@ variable "opensearch_nodes" {
 
 variable "opensearch_gb" {
   type        = number
-  default     = 20
+  default     = 10
   description = "GB of disk (gp3) of each node."
   validation {
     condition     = var.opensearch_gb >= 10 && var.opensearch_gb <= 16384 && floor(var.opensearch_gb) == var.opensearch_gb
