@@ -127,8 +127,8 @@ func TestWhatIsExact(t *testing.T) {
 	for text, want := range map[string]bool{
 		"emotet": true, "tag:phish*": true, `"a phishing kit"`: true, "port:443": true, "first_seen:<30d": true, "last_seen:<1d": true, "feed_first_seen:>=2026-01": true,
 		"value:*gate*": true, "domain:*.example.org": true, "net:198.51.100.0/24": true, "-tag:x AND listed:true OR kind:url": true, "context.risk:>5": true,
-		"gate.ph*": true, "-gate.ph*": true, "feed_first_seen:<30d": false, "net:::/8": false, "-net:::/8": false,
-		"value:*a?b?c?d?e?f?g?h?xyz*": false, "context." + strings.Repeat("n", 200) + ":x": false,
+		"gate.ph*": false, "-gate.ph*": false, "feed_first_seen:<30d": false, "net:::/8": false, "-net:::/8": false,
+		"value:*a?b?c?d?e?f?g?h?xyz*": false, "context." + strings.Repeat("n", 200) + ":x": true,
 	} {
 		n, err := query.Parse(text, t0)
 		if err != nil {
@@ -137,6 +137,12 @@ func TestWhatIsExact(t *testing.T) {
 		}
 		if got := c.compile(n).exact; got != want {
 			t.Errorf("%s: exact %v, want %v", text, got, want)
+		}
+		if tight := c; text == "gate.ph*" {
+			tight.tight = true // as a search asks first, and counts whether that is all
+			if !tight.compile(n).exact {
+				t.Errorf("%s: not exact with few words", text)
+			}
 		}
 	}
 }
