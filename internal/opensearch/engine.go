@@ -38,6 +38,7 @@ type Engine struct {
 	opt    EngineOptions
 	facts  atomic.Pointer[facts] // read last
 	counts atomic.Pointer[counted]
+	told   int        // how many values of a facet each of several shards tells at most
 	sync   sync.Mutex // one Sync or Reindex at a time
 }
 
@@ -59,7 +60,7 @@ func NewEngine(c *Client, o EngineOptions) *Engine {
 	if o.MaxMembers <= 0 {
 		o.MaxMembers = 100_000
 	}
-	return &Engine{client: c, alias: o.Alias, opt: o}
+	return &Engine{client: c, alias: o.Alias, opt: o, told: maxBuckets}
 }
 
 // Err implements lookup.Engine: what the source of the last Sync could not read,

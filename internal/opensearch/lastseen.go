@@ -50,7 +50,7 @@ func (r *searching) byLastSeen(ctx context.Context, c clause, aggs map[string]cl
 		return err
 	}
 	r.page.Total = got.Hits.Total.Value
-	if err := r.count(got); err != nil {
+	if err := r.counted(ctx, c, got); err != nil {
 		return err
 	}
 	feeds, err := present(got.Aggs[presentName])

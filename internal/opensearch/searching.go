@@ -151,8 +151,15 @@ func (r *searching) quick(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	r.page.Total = got.Hits.Total.Value - 1
-	if err := r.count(got); err != nil || r.s.Limit < 0 {
+	if err := r.count(got); err != nil {
 		return true, err
+	}
+	if r.sharded() { // it takes more than one request
+		r.page = query.Page{Exact: true}
+		return false, nil
+	}
+	if r.s.Limit < 0 {
+		return true, nil
 	}
 	_, err = r.give(ctx, hits[1:])
 	return true, err
@@ -207,7 +214,7 @@ func (r *searching) native(ctx context.Context, c clause, sort []clause, aggs ma
 		}
 		if first {
 			r.page.Total = got.Hits.Total.Value
-			if err := r.count(got); err != nil {
+			if err := r.counted(ctx, c, got); err != nil {
 				return err
 			}
 			q.Count, q.Aggs = false, nil
