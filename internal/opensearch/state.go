@@ -15,8 +15,8 @@ import (
 // Two documents of the index are no listings. One holds the facts: of each feed
 // what answers need and listings' documents do not have, since it changes with
 // every run, and how far the feed was sent. The other, small, names the version
-// of the facts, so that whoever has them reads no more than that. Both lie in the
-// shard with listings, and become visible together with them.
+// of the facts, so that whoever has them reads no more than that. Both lie in one
+// shard with listings, and become visible together with those.
 const (
 	stateID = "state"
 	factsID = "facts"
@@ -45,6 +45,8 @@ type facts struct {
 	Long     map[string]bool    `json:"long,omitempty"`     // paths of whole values of which some were ever too long for the index; see longContext
 	Lengths  map[string]bool    `json:"lengths,omitempty"`  // of networks, as lengthName has them, that are or were listed
 	Blank    map[string]bool    `json:"blank,omitempty"`    // fields of which some texts were ever blank, which have no form to be found by
+
+	torn bool // the state names others: whoever wrote them was ended in between
 }
 
 // err says what of the data is not in the index.
@@ -137,21 +139,41 @@ func (e *Engine) read(ctx context.Context, p *pit) (*facts, error) {
 	if len(r.Hits.Hits) == 0 {
 		return nil, ErrUnsynced
 	}
-	if f, err := e.known(r.Hits.Hits[0]); f != nil || err != nil {
+	h := r.Hits.Hits[0]
+	if f, err := e.known(h); f != nil || err != nil {
 		return f, err
 	}
-	return e.load(ctx, p)
+	f, err := e.load(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	s, err := stateOf(h)
+	if err != nil {
+		return nil, err
+	}
+	if f.Seq != s.Seq { // they are those that there are, under the name by which others ask for them
+		f.Seq, f.torn = s.Seq, true
+	}
+	e.facts.Store(f)
+	return f, nil
+}
+
+// stateOf reads a state document.
+func stateOf(h hit) (s state, err error) {
+	if err = json.Unmarshal(h.Source.Listing, &s); err == nil && s.Seq == "" {
+		err = errors.New("it names no version")
+	}
+	if err != nil {
+		return s, fmt.Errorf("the state in the index cannot be read: %w; `elasticintel reindex` makes it anew", err)
+	}
+	return s, nil
 }
 
 // known returns the facts that a state document names, nil where they are not at hand.
 func (e *Engine) known(h hit) (*facts, error) {
-	var s state
-	err := json.Unmarshal(h.Source.Listing, &s)
-	if err == nil && s.Seq == "" {
-		err = errors.New("it names no version")
-	}
+	s, err := stateOf(h)
 	if err != nil {
-		return nil, fmt.Errorf("the state in the index cannot be read: %w; `elasticintel reindex` makes it anew", err)
+		return nil, err
 	}
 	if f := e.facts.Load(); f != nil && f.Seq == s.Seq {
 		return f, nil
@@ -159,7 +181,7 @@ func (e *Engine) known(h hit) (*facts, error) {
 	return nil, nil
 }
 
-// load reads the facts and keeps them.
+// load reads the facts.
 func (e *Engine) load(ctx context.Context, p *pit) (*facts, error) {
 	r, err := e.client.ask(ctx, e.alias, &question{Query: ids(factsID), Size: 1, Source: true, PIT: p})
 	if err != nil {
@@ -172,7 +194,6 @@ func (e *Engine) load(ctx context.Context, p *pit) (*facts, error) {
 	if err := json.Unmarshal(r.Hits.Hits[0].Source.Listing, f); err != nil {
 		return nil, fmt.Errorf("the facts in the index cannot be read: %w; `elasticintel reindex` makes them anew", err)
 	}
-	e.facts.Store(f)
 	return f, nil
 }
 

@@ -182,7 +182,7 @@ func (e *Engine) send(ctx context.Context, index string, before *facts, src Sour
 	if err != nil || closed != nil && !refused {
 		return st, errors.Join(err, closed)
 	}
-	if !sameFacts(before, next) {
+	if before.torn || !sameFacts(before, next) {
 		err = e.publish(ctx, index, next)
 	}
 	return st, errors.Join(err, closed)
@@ -250,19 +250,25 @@ func (e *Engine) publish(ctx context.Context, index string, f *facts) error {
 	return e.refresh(ctx, index)
 }
 
-// write writes the facts behind the listings that they belong to.
+// write writes the facts behind the listings that they belong to. The state lies
+// in the shard where the facts are, so that nobody sees one without the other.
 func (e *Engine) write(ctx context.Context, index string, f *facts) error {
-	f.Seq = rand.Text()
+	f.Seq, f.torn = rand.Text(), false
 	b := e.client.NewBulk(ctx, BulkOptions{Alias: writeAlias(index), Copies: e.opt.Copies})
-	for id, v := range map[string]any{factsID: f, stateID: state{f.Seq}} {
+	add := func(id, routing string, v any) error {
 		source, err := json.Marshal(map[string]any{"listing": v})
-		if err != nil {
-			return err
+		if err == nil {
+			_ = b.Add(Op{ID: id, Routing: routing, Source: source, Name: "the " + id + " of the index"}) // Close tells
 		}
-		_ = b.Add(Op{ID: id, Source: source, Name: "the " + id + " of the index"}) // Close tells
+		return err
 	}
-	_, err := b.Close()
-	return err
+	routing := ""
+	if f.Routed {
+		routing = factsID // that of the facts by themselves
+	}
+	err := errors.Join(add(factsID, "", f), add(stateID, routing, state{f.Seq}))
+	_, closed := b.Close()
+	return errors.Join(err, closed)
 }
 
 // sending sends one feed.
