@@ -157,27 +157,42 @@ func (a *aliases) remove(alias string) {
 	}
 }
 
-// TestEngine holds the cluster against the suite of all engines.
+// TestEngine holds the cluster against the suite of all engines, on one shard and on
+// three.
 func TestEngine(t *testing.T) {
 	for _, version := range []string{opensearchtest.V2, opensearchtest.V3} {
 		t.Run(version, func(t *testing.T) {
 			a := &aliases{c: opensearchtest.Shared(t, version), t: t}
 			enginetest.Run(t, a.open)
+			t.Run("3 shards", func(t *testing.T) {
+				a := &aliases{c: a.c, t: t, shards: 3}
+				enginetest.RunScripts(t, a.open)
+			})
 		})
 	}
 }
 
-// TestEngineRandom holds it against the naive engine.
+// TestEngineRandom holds it against the naive engine, on one shard and on three.
 func TestEngineRandom(t *testing.T) {
-	a := &aliases{c: opensearchtest.Shared(t, opensearchtest.V2), t: t}
-	c := enginetest.Config{First: 301, Seeds: 1, Ops: 1500}
-	if soaking() {
-		c = enginetest.Config{First: 200, Seeds: 20, Ops: 3000}
+	for _, x := range []struct {
+		shards  int
+		c, soak enginetest.Config
+	}{
+		{1, enginetest.Config{First: 301, Seeds: 1, Ops: 1500}, enginetest.Config{First: 200, Seeds: 20, Ops: 3000}},
+		{3, enginetest.Config{First: 331, Seeds: 1, Ops: 400}, enginetest.Config{First: 400, Seeds: 6, Ops: 3000}},
+	} {
+		t.Run(fmt.Sprint(x.shards), func(t *testing.T) {
+			c := x.c
+			if soaking() {
+				c = x.soak
+			}
+			if testing.Short() {
+				c.Ops = 300
+			}
+			a := &aliases{c: opensearchtest.Shared(t, opensearchtest.V2), t: t, shards: x.shards}
+			enginetest.RunRandom(t, a.open, c)
+		})
 	}
-	if testing.Short() {
-		c.Ops = 300
-	}
-	enginetest.RunRandom(t, a.open, c)
 }
 
 var began = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
@@ -360,7 +375,8 @@ func TestShards(t *testing.T) {
 	}
 	// Nothing that is said of an indicator lies in another shard than the rest: else
 	// the counts of values were those of parts.
-	if n := routed(t, a, e.alias); n != 1200 {
+	// Nor does the state lie elsewhere than the facts, which it belongs to.
+	if n := routed(t, a, e.alias); n != 1201 {
 		t.Errorf("%d documents say in which shard they are", n)
 	}
 	got, p := all(t, e, query.Search{Query: query.All{}, Sort: query.Sort{By: query.ByValue}, Facets: []query.Field{query.FieldValue}, FacetLimit: 5})

@@ -42,7 +42,7 @@ func TestRealFeeds(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it asks for a minute")
 	}
-	most, each, questions := 40_000, 700, 1200
+	most, each, least, questions := 40_000, 1300, 100_000, 600
 	if soaking() {
 		most, each, questions = 30_000, 0, 20_000
 	}
@@ -52,7 +52,7 @@ func TestRealFeeds(t *testing.T) {
 	}
 	if small {
 		t.Log("EI_SAMPLES is not set: the small samples of the repository serve")
-		questions /= 2
+		least = 0
 	}
 	for _, at := range []struct {
 		version string
@@ -60,7 +60,7 @@ func TestRealFeeds(t *testing.T) {
 	}{{opensearchtest.V2, 1}, {opensearchtest.V3, 3}} {
 		t.Run(at.version, func(t *testing.T) {
 			a := &aliases{c: opensearchtest.Shared(t, at.version), t: t, shards: at.shards}
-			enginetest.RunReal(t, a.pair, enginetest.RealConfig{Feeds: feeds, Seed: 1, Questions: questions})
+			enginetest.RunReal(t, a.pair, enginetest.RealConfig{Feeds: feeds, Seed: 1, Questions: questions, Least: least})
 		})
 	}
 }

@@ -31,6 +31,7 @@ type RealConfig struct {
 	Feeds     []RealFeed
 	Seed      uint64
 	Questions int // all together; half of them after the last round
+	Least     int // how many listings both must have held after some round
 	Workers   int // questions asked at the same time; default 4
 	Log       func(format string, a ...any)
 }
@@ -61,7 +62,10 @@ func RunReal(t *testing.T, open OpenPair, c RealConfig) {
 		if err := p.round(n, round == rounds-1); err != nil {
 			t.Fatalf("round %d, at %s: %v", round, stamp(p.world.now), err)
 		}
-		t.Logf("round %d: %d runs so far, filled in %s, asked for %s", round, h.loads, filled.Sub(began).Round(time.Second/10), time.Since(filled).Round(time.Second/10))
+		t.Logf("round %d: %d runs so far, %d listings, filled in %s, asked for %s", round, h.loads, p.held, filled.Sub(began).Round(time.Second/10), time.Since(filled).Round(time.Second/10))
+	}
+	if p.most < c.Least {
+		t.Errorf("at most %d listings were held, wanted are %d: the samples have become fewer", p.most, c.Least)
 	}
 	st, err := p.sides[0].plain.Stats(t.Context())
 	t.Logf("%d feeds, %d listings, %d indicators (%v); %s", st.Feeds, st.Listings, st.Indicators, err, p.seen())
@@ -92,6 +96,8 @@ type pairRun struct {
 	pool   []intel.Listing
 	guide  []string // queries of the guide
 	config RealConfig
+	held   int // listings that both hold, those that have ended too
+	most   int // and at most after a round
 
 	mu     sync.Mutex
 	counts map[string]int
@@ -158,6 +164,14 @@ func (p *pairRun) gather() error {
 		return nil
 	})
 	p.pool = append(p.pool, rest...)
+	if err != nil {
+		return err
+	}
+	page, err := p.sides[1].engine.Search(p.ctx, query.Search{Query: query.All{}, Limit: -1}, func(*intel.Listing) error { return nil })
+	if err == nil && page.Total != n {
+		err = fmt.Errorf("%d listings are held, want %d", page.Total, n)
+	}
+	p.held, p.most = n, max(p.most, n)
 	return err
 }
 
@@ -264,6 +278,9 @@ func (p *pairRun) note(q question, r *reply) {
 	defer p.mu.Unlock()
 	kind, _, _ := strings.Cut(q.String(), " ")
 	p.counts[kind]++
+	if b, ok := q.(bulkQuestion); ok {
+		p.counts["values in bulk"] += len(b.values)
+	}
 	if len(r.lines) > 0 {
 		p.counts[kind+" with answer"]++
 	}

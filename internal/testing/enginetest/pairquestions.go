@@ -40,7 +40,7 @@ func facetFields() (out []string) {
 	return out
 }
 
-// fixed are the questions of every round: the guide's queries (a part of them but in
+// fixed are the questions of every round: many values at once, the guide's queries (a part of them but in
 // the last), facets of every field, pages in every order both ways.
 func (p *pairRun) fixed(a *asker, last bool) (out []question) {
 	for i, text := range p.guide {
@@ -54,17 +54,21 @@ func (p *pairRun) fixed(a *asker, last bool) (out []question) {
 		q.node, _ = query.Parse(text, p.world.now)
 		out = append(out, q)
 	}
+	out = append(out, p.bulk(a, 300, lookup.Options{}), p.bulk(a, 100, lookup.Options{AsOf: a.instant(), Timeline: true}))
 	fields := facetFields()
 	for len(fields) > 0 {
 		n := min(8, len(fields))
 		out = append(out, p.search(query.All{}, lookup.SearchOptions{Limit: -1, Facets: fields[:n], FacetLimit: 50}, 1),
-			p.search(a.tree(1), lookup.SearchOptions{Limit: -1, Facets: fields[:n], AsOf: ago(a.instant())}, 1))
+			p.search(p.narrow(a, a.tree(1)), lookup.SearchOptions{Limit: -1, Facets: fields[:n], AsOf: ago(a.instant())}, 1))
 		fields = fields[n:]
 	}
-	for _, name := range query.SortNames() {
+	for i, name := range query.SortNames() {
+		if !last && p.much() && i%4 != len(p.world.times)%4 {
+			continue
+		}
 		for _, sort := range []string{name, "-" + name} {
 			out = append(out, p.search(query.All{}, lookup.SearchOptions{Limit: 40, Sort: sort}, 4),
-				p.search(a.tree(1), lookup.SearchOptions{Limit: 30, Sort: sort, AsOf: ago(a.instant())}, 3))
+				p.search(p.narrow(a, a.tree(1)), lookup.SearchOptions{Limit: 30, Sort: sort, AsOf: ago(a.instant())}, 3))
 			if last {
 				out = append(out, p.search(a.tree(2), lookup.SearchOptions{Limit: 499, Sort: sort}, 6))
 			}
@@ -73,7 +77,28 @@ func (p *pairRun) fixed(a *asker, last bool) (out []question) {
 			}
 		}
 	}
+	if !last && p.much() { // to compare all feeds is to read everything
+		return out
+	}
 	return append(out, statsQuestion{[]string{"misp", "none of them"}[len(p.world.times)%2]})
+}
+
+// much says that there is so much to look at that not everything is asked of all of it.
+func (p *pairRun) much() bool { return p.held > 20_000 && !soaking() }
+
+// narrow asks of a few feeds only, most of the time where there is much to look at:
+// what has to be read and compared takes long then. The long run asks for all of it.
+func (p *pairRun) narrow(a *asker, n query.Node) query.Node {
+	if !p.much() || a.rnd.IntN(8) == 0 {
+		return n
+	}
+	var feeds []query.Node
+	for range 1 + a.rnd.IntN(3) {
+		if l := a.listing(); l != nil {
+			feeds = append(feeds, query.Equal{Field: query.FieldFeed, Value: strings.TrimSpace(string(query.Fold(nil, l.Feed)))})
+		}
+	}
+	return query.And{Nodes: []query.Node{query.Or{Nodes: feeds}, n}}
 }
 
 func (p *pairRun) search(n query.Node, o lookup.SearchOptions, pages int) pageQuestion {
@@ -86,14 +111,9 @@ func (p *pairRun) random(a *asker) question {
 	case x < 45:
 		return valueQuestion{p.value(a), p.options(a)}
 	case x < 47:
-		q := bulkQuestion{o: p.options(a)}
-		q.o.Related = false
-		for range 1 + a.rnd.IntN(150) {
-			q.values = append(q.values, p.value(a))
-		}
-		return q
+		return p.bulk(a, 1+a.rnd.IntN(150), p.options(a))
 	}
-	q := p.search(a.tree(a.rnd.IntN(4)), lookup.SearchOptions{}, 1)
+	q := p.search(p.narrow(a, a.tree(a.rnd.IntN(4))), lookup.SearchOptions{}, 1)
 	if a.rnd.IntN(2) == 0 {
 		q.o.Sort = query.Sort{By: query.SortBy(a.rnd.IntN(5)), Reverse: a.rnd.IntN(2) == 0}.String()
 	}
@@ -116,6 +136,16 @@ func (p *pairRun) random(a *asker) question {
 			f = query.Context(l.Context[a.rnd.IntN(len(l.Context))].Name).String()
 		}
 		q.o.Facets, q.o.FacetLimit = append(q.o.Facets, f), a.rnd.IntN(30)
+	}
+	return q
+}
+
+// bulk asks for so many values at once, and for each of them alone.
+func (p *pairRun) bulk(a *asker, n int, o lookup.Options) question {
+	q := bulkQuestion{o: o}
+	q.o.Related = false
+	for range n {
+		q.values = append(q.values, p.value(a))
 	}
 	return q
 }
