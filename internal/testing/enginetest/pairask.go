@@ -252,8 +252,11 @@ func (q statsQuestion) ask(ctx context.Context, s *side) (r reply, err error) {
 // follow reads the changes of both, from where the last round ended and, at the
 // end, from the beginning: the same events, in the same order.
 func (p *pairRun) follow(last bool) error {
-	limits := []int{700, 0, 1}
-	if err := p.events(limits[len(p.world.times)%2], 0); err != nil {
+	limit := []int{700, 0}[len(p.world.times)%2]
+	if p.much() {
+		limit = 5000 // each page looks at much of what may have ended since the mark
+	}
+	if err := p.events(limit, 0); err != nil {
 		return err
 	}
 	if !last {
