@@ -15,9 +15,10 @@ fi
 if ! scripts/pytools.sh; then # tests that need them are skipped, and say so
   if [ "${CI:-}" = true ]; then exit 1; fi
 fi
-go test "${race[@]}" -shuffle=on -timeout 40m "$@" ./...
+go test "${race[@]}" -shuffle=on -timeout 60m "$@" ./...
 if [ ${#race[@]} -gt 0 ]; then # what is shortened under the race detector, whole
   CGO_ENABLED=0 go test -timeout 20m -run TestEngineRandom ./internal/corpus
+  CGO_ENABLED=0 go test -timeout 40m -run TestRealFeeds ./internal/opensearch
   CGO_ENABLED=0 go test -timeout 10m ./internal/testing/bombs ./internal/testing/faults
 fi
 (cd bench && CGO_ENABLED=0 go test -timeout 10m ./...)

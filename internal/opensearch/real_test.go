@@ -42,8 +42,11 @@ func TestRealFeeds(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it asks for a minute")
 	}
-	most, each, least, questions := 40_000, 1300, 100_000, 600
-	if soaking() {
+	most, each, least, questions := 40_000, 1300, 100_000, 300
+	switch {
+	case raceEnabled: // scripts/unit.sh runs it whole without
+		each, least = 60, 0
+	case soaking():
 		most, each, questions = 30_000, 0, 20_000
 	}
 	feeds, small, err := enginetest.RealFeeds(t.Context(), most, each)
