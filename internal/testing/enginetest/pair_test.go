@@ -106,7 +106,7 @@ func TestRealFindsWhatIsWrong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for wrong, says := range map[string]string{"parents": "lookup", "as of": "AsOf", "cursor": "search", "facet": "registered", "changes": "changes"} {
+	for wrong, says := range map[string]string{"parents": "above it since", "as of": "AsOf", "cursor": "search", "facet": "registered", "changes": "changes"} {
 		cmd := exec.CommandContext(t.Context(), exe, "-test.run", "^TestRealFeeds$")
 		cmd.Env = append(os.Environ(), envWrong+"="+wrong, "EI_SAMPLES=", "EI_SOAK=")
 		out, err := cmd.CombinedOutput()
