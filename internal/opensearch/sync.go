@@ -77,6 +77,11 @@ func (e *Engine) Sync(ctx context.Context, src Source) (SyncStats, error) {
 	if err := before.owned(index, src); err != nil {
 		return SyncStats{}, err
 	}
+	named, err := e.read(ctx, p)
+	if err != nil {
+		return SyncStats{}, err
+	}
+	before.torn = named.torn || named.Seq != before.Seq
 	if before.Sending != nil { // what that one sent has to be seen here, to be taken out where it is wrong
 		if err := e.refresh(ctx, index); err != nil {
 			return SyncStats{}, err
