@@ -42,28 +42,28 @@ func TestRealFeeds(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it asks for a minute")
 	}
-	most, each, least, questions := 40_000, 1300, 100_000, 300
-	switch {
-	case raceEnabled: // scripts/unit.sh runs it whole without
-		each, least = 60, 0
-	case soaking():
-		most, each, questions = 30_000, 0, 20_000
-	}
-	feeds, small, err := enginetest.RealFeeds(t.Context(), most, each)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if small {
-		t.Log("EI_SAMPLES is not set: the small samples of the repository serve")
-		least = 0
-	}
 	for _, at := range []struct {
-		version string
-		shards  int
-	}{{opensearchtest.V2, 1}, {opensearchtest.V3, 3}} {
+		version             string
+		shards, each, least int
+	}{{opensearchtest.V2, 1, 1300, 100_000}, {opensearchtest.V3, 3, 150, 20_000}} { // the soak has all of both
 		t.Run(at.version, func(t *testing.T) {
+			most, questions := 40_000, 120
+			switch {
+			case raceEnabled: // scripts/unit.sh runs it whole without
+				at.each, at.least = 60, 0
+			case soaking():
+				most, at.each, at.least, questions = 30_000, 0, 100_000, 20_000
+			}
+			feeds, small, err := enginetest.RealFeeds(t.Context(), most, at.each)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if small {
+				t.Log("EI_SAMPLES is not set: the small samples of the repository serve")
+				at.least = 0
+			}
 			a := &aliases{c: opensearchtest.Shared(t, at.version), t: t, shards: at.shards}
-			enginetest.RunReal(t, a.pair, enginetest.RealConfig{Feeds: feeds, Seed: 1, Questions: questions, Least: least})
+			enginetest.RunReal(t, a.pair, enginetest.RealConfig{Feeds: feeds, Seed: 1, Questions: questions, Least: at.least})
 		})
 	}
 }
