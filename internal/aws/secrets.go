@@ -23,6 +23,9 @@ const (
 	secretPause = 30 * time.Second
 	// secretWait is how long a secret may take.
 	secretWait = 20 * time.Second
+	// Unset is what a parameter holds that was made before anybody had a secret to
+	// put there: Terraform makes them so. It counts as no secret.
+	Unset = "unset"
 )
 
 // SecretOptions say where secrets lie.
@@ -128,7 +131,10 @@ func (s *Secrets) ask(ctx context.Context, name string) (known, error) {
 		return known{}, s.failed("ssm:GetParameter and kms:Decrypt", name, err)
 	}
 	text := strings.TrimSpace(sdk.ToString(out.Parameter.Value))
-	return known{text: config.Secret(text), there: text != ""}, nil
+	if text == "" || text == Unset {
+		return known{}, nil
+	}
+	return known{text: config.Secret(text), there: true}, nil
 }
 
 // Set keeps a secret, encrypted with the account's key for parameters.
@@ -137,8 +143,8 @@ func (s *Secrets) Set(ctx context.Context, name string, value config.Secret) err
 		return err
 	}
 	text := strings.TrimSpace(value.Reveal())
-	if text == "" || strings.ContainsAny(text, "\r\n\x00") {
-		return fmt.Errorf("secret %s: want one line that is not empty", name)
+	if text == "" || text == Unset || strings.ContainsAny(text, "\r\n\x00") {
+		return fmt.Errorf("secret %s: want one line that is not empty, and not the word unset", name)
 	}
 	_, err := s.ssm.PutParameter(ctx, &ssm.PutParameterInput{
 		Name: sdk.String(s.prefix + name), Value: &text, Type: types.ParameterTypeSecureString, Overwrite: sdk.Bool(true),
@@ -152,7 +158,8 @@ func (s *Secrets) Set(ctx context.Context, name string, value config.Secret) err
 	return nil
 }
 
-// Names lists the secrets that are kept, in order. It reads no text of theirs.
+// Names lists the secrets that there are parameters for, in order; one that is unset
+// is among them. It reads no text of theirs.
 func (s *Secrets) Names(ctx context.Context) ([]string, error) {
 	var names []string
 	pages := ssm.NewGetParametersByPathPaginator(s.ssm, &ssm.GetParametersByPathInput{Path: &s.prefix, WithDecryption: sdk.Bool(false)})

@@ -9,6 +9,10 @@ import (
 	"testing"
 	"time"
 
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+
 	"github.com/elasticintel/elasticintel/internal/config"
 	"github.com/elasticintel/elasticintel/internal/local"
 )
@@ -81,10 +85,20 @@ func TestSecrets(t *testing.T) {
 			}
 			now = now.Add(secretPause)
 			get("abuse_ch", "second", 1)
+			if _, err := s.ssm.PutParameter(t.Context(), &ssm.PutParameterInput{Name: sdk.String("/elasticintel/secrets/new"), Value: sdk.String("unset"), Type: types.ParameterTypeSecureString}); err != nil {
+				t.Fatal(err)
+			}
+			get("new", "", 1)
+			get("new", "", 0)
+			if err := other.Set(t.Context(), "new", "third"); err != nil {
+				t.Fatal(err)
+			}
+			now = now.Add(secretPause)
+			get("new", "third", 1)
 			if said := fmt.Sprintf("%v %+v %#v", s, s, s); strings.Contains(said, "second") {
 				t.Error("its text appears: ", said)
 			}
-			for _, bad := range []config.Secret{"", " \n", "a\nb"} {
+			for _, bad := range []config.Secret{"", " \n", "a\nb", "unset"} {
 				if err := s.Set(t.Context(), "x", bad); err == nil {
 					t.Errorf("%q was kept", bad.Reveal())
 				}
