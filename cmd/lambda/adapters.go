@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/elasticintel/elasticintel/internal/app"
@@ -12,20 +12,60 @@ import (
 	"github.com/elasticintel/elasticintel/internal/awslambda"
 	"github.com/elasticintel/elasticintel/internal/blob"
 	"github.com/elasticintel/elasticintel/internal/fetch"
+	"github.com/elasticintel/elasticintel/internal/local"
 	"github.com/elasticintel/elasticintel/internal/notify"
 )
 
+// cacheShare of the room in a function's folder is for copies of segments; the rest
+// is for downloads that are being unpacked, feed definitions and bulk requests.
+const cacheShare = 0.75
+
+// openBucket opens EI_DATA where it is a bucket. Segments are kept in a folder of
+// their own in EI_CACHE, which a warm process and its successors on the same
+// machine find again.
 func (s *settings) openBucket(ctx context.Context) (blob.Store, error) {
-	return nil, errors.New("later")
+	store, err := aws.NewStore(ctx, aws.StoreOptions{URL: s.Data})
+	if err != nil {
+		return nil, fmt.Errorf("EI_DATA: %w", err)
+	}
+	folder := filepath.Join(s.cache, "segments")
+	size, err := s.cacheBytes()
+	if err != nil {
+		return nil, fmt.Errorf("EI_CACHE: %w", err)
+	}
+	c, err := aws.NewCached(store, aws.CacheOptions{Folder: folder, Max: size, Now: s.now})
+	if err != nil {
+		return nil, fmt.Errorf("EI_CACHE: %w", err)
+	}
+	return c, nil
+}
+
+// cacheBytes is how much of the folder copies of segments may take: EI_CACHE_MB, or
+// most of what is free there when the process starts. What earlier processes left
+// in it is not free, and not counted: they end together with their folder.
+func (s *settings) cacheBytes() (int64, error) {
+	if s.cacheMB > 0 {
+		return int64(s.cacheMB) << 20, nil
+	}
+	free, err := local.FreeSpace(s.cache)
+	return int64(cacheShare * float64(free)), err
 }
 
 // openSecrets returns what finds secrets: the variables EI_SECRET_NAME, then the
 // parameters that EI_SECRETS names.
 func (s *settings) openSecrets(ctx context.Context) (func(string) (string, bool), error) {
-	return func(name string) (string, bool) {
-		v, ok := s.Secrets[name]
-		return v.Reveal(), ok
-	}, nil
+	variables := local.NewSecrets("", s.Secrets)
+	if s.secrets == "" {
+		return variables.Get, nil
+	}
+	parameters, err := aws.NewSecrets(ctx, aws.SecretOptions{URL: s.secrets, Check: local.CheckSecretName, Variable: variables.Get, Now: s.now,
+		Failed: func(name string, err error) {
+			s.log.Error("a secret cannot be had", "secret", name, "error", err)
+		}})
+	if err != nil {
+		return nil, fmt.Errorf("EI_SECRETS: %w", err)
+	}
+	return parameters.Getter(ctx), nil
 }
 
 // topic publishes jobs to a topic of SNS.

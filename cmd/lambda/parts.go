@@ -4,12 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"strings"
 	"time"
 
 	elasticintel "github.com/elasticintel/elasticintel"
 	"github.com/elasticintel/elasticintel/internal/app"
 	"github.com/elasticintel/elasticintel/internal/auth"
+	"github.com/elasticintel/elasticintel/internal/aws"
 	"github.com/elasticintel/elasticintel/internal/awslambda"
 	"github.com/elasticintel/elasticintel/internal/blob"
 	"github.com/elasticintel/elasticintel/internal/corpus"
@@ -195,7 +195,7 @@ func (p *parts) health() (awslambda.Handler, error) {
 
 // openStore opens EI_DATA: a bucket (s3://NAME), or a folder.
 func (s *settings) openStore(ctx context.Context) (blob.Store, error) {
-	if strings.HasPrefix(s.Data, "s3://") {
+	if aws.IsURL(s.Data) {
 		return s.openBucket(ctx)
 	}
 	return blob.NewDir(s.Data)

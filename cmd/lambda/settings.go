@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,6 +26,7 @@ type settings struct {
 	runtimeAPI, function string
 	topic                string       // ARN that jobs are published to
 	cache                string       // folder for what is kept of the store
+	cacheMB              int          // most megabytes of segments in it, 0 = most of what is free
 	secrets              string       // ssm:/PREFIX/, "" = variables only
 	metrics              string       // namespace in CloudWatch
 	stream               bool         // the function's URL streams
@@ -52,6 +54,8 @@ func readSettings(environ []string) (*settings, error) {
 	s.Bind(flags, append([]string{"data", "log-level", "keep-raw", "keep-history", "grace", "alert-webhook", "alert-allow-network", "alert-after"}, config.EngineFlags()...)...)
 	err := s.Fill(flags, environ, "", nil)
 	s.Data = env["EI_DATA"]
+	var sizeErr error
+	s.cacheMB, sizeErr = strconv.Atoi(or("EI_CACHE_MB", "0"))
 	level := slog.LevelInfo
 	_ = level.UnmarshalText([]byte(s.LogLevel)) // checked by Fill
 	logger := func(l slog.Level) *slog.Logger {
@@ -61,6 +65,8 @@ func readSettings(environ []string) (*settings, error) {
 	switch {
 	case err != nil:
 		return s, err
+	case sizeErr != nil || s.cacheMB < 0:
+		return s, fmt.Errorf("EI_CACHE_MB=%s: want megabytes, such as 400, or nothing for most of what is free", env["EI_CACHE_MB"])
 	case s.Data == "":
 		return s, errors.New("EI_DATA is not set: want s3://BUCKET, or a folder")
 	case s.topic == "" && s.function == awslambda.FunctionScheduler:

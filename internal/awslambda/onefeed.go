@@ -30,3 +30,9 @@ func (s oneFeed) List(ctx context.Context, prefix string) ([]blob.Info, error) {
 func (s oneFeed) Map(ctx context.Context, key string) ([]byte, func(), error) {
 	return blob.Open(ctx, s.Store, key)
 }
+
+// Forget implements blob.Forgetter, where the store does.
+func (s oneFeed) Forget(key string) bool {
+	f, ok := s.Store.(blob.Forgetter)
+	return ok && f.Forget(key)
+}

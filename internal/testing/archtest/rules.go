@@ -61,7 +61,7 @@ var allowed = map[string][]string{
 		"internal/near", "internal/notify", "internal/opensearch", "internal/opensearch/dashboards", "internal/parse", "internal/query", "internal/score", "internal/source"},
 	"cmd/elasticintel": {"internal/cli"},
 	"cmd/lambda": {".", "internal/app", "internal/auth", "internal/aws", "internal/awslambda", "internal/blob", "internal/config", "internal/corpus", "internal/feed",
-		"internal/fetch", "internal/follow", "internal/ingest", "internal/intel", "internal/notify", "internal/opensearch"},
+		"internal/fetch", "internal/follow", "internal/ingest", "internal/intel", "internal/local", "internal/notify", "internal/opensearch"},
 }
 
 // testFolder is the folder of what only tests use. It may import anything, and is
