@@ -66,7 +66,7 @@ func (c *Corpus) Refresh(ctx context.Context) (changed bool, err error) {
 		f := &followed{seen: info, racy: info.ETag == "" && now.Sub(info.Modified) < racyFor}
 		next[id] = f
 		old := c.feeds[id]
-		if old != nil && old.err == nil && !old.racy && sameInfo(old.seen, info) {
+		if old != nil && old.err == nil && !old.racy && sameInfo(old.seen, info) && !old.state.stale() {
 			f.state = old.state
 			continue
 		}
@@ -133,7 +133,7 @@ func (c *Corpus) follow(ctx context.Context, id string, f *followed) error {
 			f.state = nil
 			return nil
 		}
-		if f.state != nil && f.state.etag == etag {
+		if f.state != nil && f.state.etag == etag && !f.state.stale() {
 			return nil
 		}
 		segs, err := c.openSegments(ctx, head, f.state)
@@ -193,9 +193,15 @@ func (f *feedState) segment(key string) *segment {
 		return nil
 	}
 	for _, s := range f.segs {
-		if s.key == key {
+		if s.key == key && !s.stale.Load() {
 			return s
 		}
 	}
 	return nil
+}
+
+// stale says whether a copy of a segment turned out to be damaged, and was thrown
+// away, since it was opened.
+func (f *feedState) stale() bool {
+	return f != nil && slices.ContainsFunc(f.segs, func(s *segment) bool { return s.stale.Load() })
 }

@@ -24,7 +24,8 @@ type segment struct {
 	data []byte
 	foot *footer
 
-	forget func() // throws a damaged copy away, so that the next opening has a good one; nil where the store keeps none
+	forget func() bool // throws a damaged copy away, so that the next opening has a good one; nil where the store keeps none
+	stale  atomic.Bool // that was done: the next Refresh opens it anew
 
 	heap, sums               []byte
 	byHash, byAddress        keyed // all records; ip-ports by their address
@@ -69,7 +70,7 @@ func openSegmentOnce(ctx context.Context, store blob.Store, ref SegmentRef, h ha
 	}
 	s := &segment{key: ref.Key, data: data}
 	if f, ok := store.(blob.Forgetter); ok {
-		s.forget = func() { f.Forget(ref.Key) }
+		s.forget = func() bool { return f.Forget(ref.Key) }
 	}
 	s.text = sync.OnceValues(s.openTerms)
 	runtime.AddCleanup(s, func(release func()) { release() }, release)
@@ -233,8 +234,8 @@ func (s *segment) check(off, n int) error {
 func (s *segment) checkBlock(b int) error {
 	off := b << blockBits
 	if xxhash.Sum64(s.data[off:min(off+blockSize, s.covered)]) != u64at(s.sums, b) {
-		if s.forget != nil {
-			s.forget()
+		if s.forget != nil && s.forget() {
+			s.stale.Store(true)
 		}
 		return fmt.Errorf("segment %s: %w: checksum of the block at byte %d", s.key, ErrCorrupt, off)
 	}
