@@ -119,6 +119,20 @@ func TestFaults(t *testing.T) {
 		holds(t, direct, "log", "abcd")
 	})
 
+	// S3 says 409 where it could not tell; where it says so to the end, the write is lost.
+	t.Run("races", func(t *testing.T) {
+		p.once(2, http.MethodPut, says(409, codeRace))
+		write1(t, s, "race", "mine", blob.Cond{IfAbsent: true})
+		p.once(1, http.MethodPut, says(409, codeRace))
+		if _, err := blob.Write(t.Context(), s, "race", nil, blob.Cond{IfAbsent: true}); !errors.Is(err, blob.ErrConflict) {
+			t.Error(err)
+		}
+		p.once(99, http.MethodPut, says(409, codeRace))
+		if _, err := blob.Write(t.Context(), s, "races", nil, blob.Cond{IfAbsent: true}); !errors.Is(err, blob.ErrConflict) || len(p.seen()) != attempts {
+			t.Error(err, p.seen())
+		}
+	})
+
 	t.Run("broken bodies", func(t *testing.T) {
 		for name, data := range map[string]string{"small": "some bytes", "large": large} {
 			write1(t, direct, "body/"+name, data, blob.Cond{})

@@ -101,7 +101,7 @@ func (w *write) ifNoneMatch() *string {
 }
 
 func (w *write) single(ctx context.Context, data []byte) error {
-	seen := &witness{}
+	seen := &witness{again: true}
 	out, err := w.s3.PutObject(ctx, &s3.PutObjectInput{
 		Bucket: &w.bucket, Key: w.name, Body: bytes.NewReader(data), Metadata: w.meta, IfMatch: w.ifMatch(), IfNoneMatch: w.ifNoneMatch(),
 	}, seen.watch)
@@ -221,8 +221,14 @@ func (w *write) complete(ctx context.Context, id *string, parts []types.Complete
 // the try may have taken effect.
 type witness struct {
 	sdk.RetryerV2
-	lost bool
+	lost  bool
+	again bool // try again what met another request for the object; a completed upload would have to begin anew
 }
+
+// codeRace is S3's answer to a conditional write beside another request for the same
+// object. It does not say that the condition failed: "the upload should be retried"
+// (docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html).
+const codeRace = "ConditionalRequestConflict"
 
 func (w *witness) watch(o *s3.Options) {
 	w.RetryerV2, _ = o.Retryer.(sdk.RetryerV2)
@@ -234,9 +240,13 @@ func (w *witness) watch(o *s3.Options) {
 
 // IsErrorRetryable implements the SDK's Retryer; it is asked after every try.
 func (w *witness) IsErrorRetryable(err error) bool {
-	switch status, _ := answer(err); status {
+	status, code := answer(err)
+	switch status {
 	case 0, http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:
 		w.lost = true
+	}
+	if w.again && code == codeRace {
+		return true
 	}
 	return w.RetryerV2.IsErrorRetryable(err)
 }
