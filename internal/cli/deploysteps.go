@@ -14,6 +14,7 @@ import (
 	"github.com/elasticintel/elasticintel/internal/auth"
 	"github.com/elasticintel/elasticintel/internal/aws"
 	"github.com/elasticintel/elasticintel/internal/blob"
+	"github.com/elasticintel/elasticintel/internal/corpus"
 	"github.com/elasticintel/elasticintel/internal/deploy"
 	"github.com/elasticintel/elasticintel/internal/feed"
 	"github.com/elasticintel/elasticintel/internal/local"
@@ -64,11 +65,14 @@ func openBucket(ctx context.Context, out *deploy.Outputs) (blob.Store, error) {
 	return aws.NewStore(ctx, aws.StoreOptions{URL: "s3://" + out.Bucket, Region: out.Region})
 }
 
-// firstKey makes a key where there is none that works, and returns it; "" where
-// there is one.
+// firstKey makes the store ready for the functions, and a key where there is none
+// that works. It returns the key, "" where there is one.
 func (p *program) firstKey(ctx context.Context, out *deploy.Outputs) (string, error) {
 	store, err := openBucket(ctx, out)
 	if err != nil {
+		return "", err
+	}
+	if err := corpus.Init(ctx, store); err != nil { // else the API would not answer before the first run has ended
 		return "", err
 	}
 	keys := auth.New(store, p.now)

@@ -63,11 +63,14 @@ func (s *Session) saved(ctx context.Context) (map[string]any, error) {
 	return vars, nil
 }
 
-// write puts variables and zip into the work folder and remembers them for save.
+// write puts configuration, variables and zip into the work folder and remembers them for save.
 func (s *Session) write(vars map[string]any, zip []byte) error {
 	text, err := json.MarshalIndent(vars, "", "  ")
 	if err != nil {
 		return fmt.Errorf("the variables: %w", err)
+	}
+	if err := s.Runner.Work.Write(s.o.Files); err != nil {
+		return err
 	}
 	if err := WriteFile(filepath.Join(s.Runner.Work.Terraform(), zipName), zip); err != nil {
 		return fmt.Errorf("the functions' zip: %w", err)

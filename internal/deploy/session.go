@@ -146,9 +146,6 @@ func (s *Session) Attach(ctx context.Context) error {
 }
 
 func (s *Session) init(ctx context.Context) error {
-	if err := s.Runner.Work.Write(s.o.Files); err != nil {
-		return err
-	}
 	s.o.Say("Binding to the state in %s/%s …", s.State.Bucket, s.State.Key)
 	return s.Runner.Init(ctx, s.State)
 }
