@@ -1,0 +1,193 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/elasticintel/elasticintel/internal/auth"
+	"github.com/elasticintel/elasticintel/internal/aws"
+	"github.com/elasticintel/elasticintel/internal/blob"
+	"github.com/elasticintel/elasticintel/internal/corpus"
+	"github.com/elasticintel/elasticintel/internal/intel"
+	"github.com/elasticintel/elasticintel/internal/testing/awstest"
+)
+
+const (
+	// benchFeeds times benchEach listings are in the bucket of BenchmarkAPI.
+	benchFeeds, benchEach = 40, 50_000
+	// goMemory is the limit that goes with a function of 512 MB.
+	goMemory = "GOMEMLIMIT=400MiB"
+)
+
+// benchEntry is the i-th listing of all: half addresses, half names, some context.
+func benchEntry(i int) intel.Entry {
+	ind := intel.Indicator{Kind: intel.Domain, Value: fmt.Sprintf("host-%x.bad%d.example", i*2654435761, i%9973)}
+	if i%2 == 1 {
+		ind = intel.Indicator{Kind: intel.IPv4, Value: fmt.Sprintf("%d.%d.%d.%d", 11+i%80, i>>16&255, i>>8&255, i&255)}
+	}
+	e := intel.Entry{Indicator: ind, Original: ind.Value, Line: i + 1}
+	if i%4 == 0 {
+		e.Fields.Add(intel.FieldMalware, fmt.Sprintf("family-%d", i%64))
+	}
+	return e
+}
+
+// benchBucket fills a bucket as runs of the feeds would, and returns how many bytes
+// its segments have.
+func benchBucket(b *testing.B, s *aws.Store) (segments int64) {
+	b.Helper()
+	if err := corpus.Init(b.Context(), s); err != nil {
+		b.Fatal(err)
+	}
+	c, err := corpus.Open(b.Context(), s, corpus.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for f := range benchFeeds {
+		entries := make([]intel.Entry, benchEach)
+		for i := range entries {
+			entries[i] = benchEntry(f*benchEach + i)
+		}
+		id := fmt.Sprintf("feed%d", f)
+		m, err := c.Merge(b.Context(), nil, entries, corpus.MergeOptions{Feed: id, Info: intel.FeedInfo{ID: id}, Now: time.Now()})
+		if err == nil {
+			_, err = c.Commit(b.Context(), m.Next, "")
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	infos, err := s.List(b.Context(), "segments/")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, i := range infos {
+		segments += i.Size
+	}
+	return segments
+}
+
+// status is a line of what Linux says of a process's memory, in megabytes.
+func status(b *testing.B, pid int, name string) float64 {
+	b.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		b.Skip("memory is read from /proc: ", err)
+	}
+	_, rest, _ := strings.Cut(string(text), name+":")
+	kb, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return kb / 1024
+}
+
+func quantile(took []time.Duration, q float64) float64 {
+	slices.Sort(took)
+	return float64(took[int(q*float64(len(took)-1))].Microseconds()) / 1000
+}
+
+// asks wants an answer, and returns how long it took.
+func asks(b *testing.B, p *process, key string, i int) time.Duration {
+	b.Helper()
+	value, want := benchEntry(i).Indicator.Value, `\"found\":true`
+	if i < 0 {
+		value, want = fmt.Sprintf("absent%d.example", -i), `\"found\":false`
+	}
+	start := time.Now()
+	r := p.Invoke(get("/api/v1/indicators/"+value, key), limit)
+	took := time.Since(start)
+	if !strings.Contains(string(r.Body), want) {
+		b.Fatalf("%s: %s %s\n%s", value, r.Body, r.Error, p.out)
+	}
+	return took
+}
+
+// BenchmarkAPI measures the function of the API over a bucket of ministack with two
+// million listings: from the start of a process with nothing in its folder to its
+// first answer (cold), the same where the segments are in the folder (kept), and
+// look-ups one after the other, half of them listed (warm).
+//
+//	go test -run - -bench 'API/cold|API/kept' -benchtime 20x ./cmd/lambda
+//	go test -run - -bench API/warm -benchtime 60s ./cmd/lambda
+func BenchmarkAPI(b *testing.B) {
+	bin := bootstrap(b)
+	server := awstest.Ministack(b)
+	server.Setenv(b)
+	r, err := http.NewRequestWithContext(b.Context(), http.MethodPut, server.URL+"/intel", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		b.Fatal(err)
+	}
+	_ = res.Body.Close()
+	s, err := aws.NewStore(b.Context(), aws.StoreOptions{URL: "s3://intel"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	segments := benchBucket(b, s)
+	if _, err := blob.Write(b.Context(), s, "feeds.d/none.json", []byte(`{"feeds":[]}`), blob.Cond{}); err != nil {
+		b.Fatal(err)
+	}
+	key, _, err := auth.New(s, time.Now).Create(b.Context(), "test", auth.Reader)
+	if err != nil {
+		b.Fatal(err)
+	}
+	env := append(server.Env(), "EI_DATA=s3://intel", goMemory)
+	start := func(b *testing.B, folder func() string) {
+		var took []time.Duration
+		var memory float64
+		for b.Loop() {
+			start := time.Now()
+			dir := folder()
+			p := launch(b, bin, "api", append(env, "EI_CACHE="+dir)...)
+			asks(b, p, key, rand.N(benchFeeds*benchEach))
+			took = append(took, time.Since(start))
+			if n := aws.Copies(filepath.Join(dir, "segments")); n != segments {
+				b.Fatalf("%d bytes of segments are in the folder, %d in the bucket", n, segments)
+			}
+			memory = max(memory, status(b, p.cmd.Process.Pid, "VmHWM"))
+			p.kill()
+		}
+		b.ReportMetric(quantile(took, .5), "ms-median")
+		b.ReportMetric(quantile(took, .95), "ms-p95")
+		b.ReportMetric(memory, "MB-resident")
+		b.ReportMetric(float64(segments)/1e6, "MB-segments")
+	}
+	b.Run("cold", func(b *testing.B) { start(b, b.TempDir) })
+	b.Run("kept", func(b *testing.B) {
+		folder := b.TempDir()
+		p := launch(b, bin, "api", append(env, "EI_CACHE="+folder)...)
+		asks(b, p, key, 0)
+		p.kill()
+		start(b, func() string { return folder })
+	})
+	b.Run("warm", func(b *testing.B) {
+		p := launch(b, bin, "api", append(env, "EI_CACHE="+b.TempDir())...)
+		asks(b, p, key, 0)
+		var took []time.Duration
+		start := time.Now()
+		for b.Loop() {
+			i := rand.N(benchFeeds * benchEach)
+			if len(took)%2 == 1 {
+				i = -1 - i
+			}
+			took = append(took, asks(b, p, key, i))
+		}
+		b.ReportMetric(float64(len(took))/time.Since(start).Seconds(), "/s")
+		b.ReportMetric(quantile(took, .5), "ms-median")
+		b.ReportMetric(quantile(took, .99), "ms-p99")
+		b.ReportMetric(status(b, p.cmd.Process.Pid, "VmHWM"), "MB-resident")
+		p.kill()
+	})
+}
