@@ -29,7 +29,7 @@ func (s *settings) openBucket(ctx context.Context) (blob.Store, error) {
 		return nil, fmt.Errorf("EI_DATA: %w", err)
 	}
 	folder := filepath.Join(s.cache, "segments")
-	size, err := s.cacheBytes()
+	size, err := s.cacheBytes(folder)
 	if err != nil {
 		return nil, fmt.Errorf("EI_CACHE: %w", err)
 	}
@@ -40,15 +40,14 @@ func (s *settings) openBucket(ctx context.Context) (blob.Store, error) {
 	return c, nil
 }
 
-// cacheBytes is how much of the folder copies of segments may take: EI_CACHE_MB, or
-// most of what is free there when the process starts. What earlier processes left
-// in it is not free, and not counted: they end together with their folder.
-func (s *settings) cacheBytes() (int64, error) {
+// cacheBytes is how much copies of segments may take: EI_CACHE_MB, or most of what is
+// free, or taken by copies already, when the process starts.
+func (s *settings) cacheBytes(folder string) (int64, error) {
 	if s.cacheMB > 0 {
 		return int64(s.cacheMB) << 20, nil
 	}
 	free, err := local.FreeSpace(s.cache)
-	return int64(cacheShare * float64(free)), err
+	return int64(cacheShare * float64(int64(free)+aws.Copies(folder))), err
 }
 
 // openSecrets returns what finds secrets: the variables EI_SECRET_NAME, then the

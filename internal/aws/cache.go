@@ -286,6 +286,12 @@ func (c *Cached) toMemory(ctx context.Context, key string, name *string) ([]byte
 	return data, err
 }
 
+// Copies is how many bytes a cache's folder holds.
+func Copies(folder string) int64 {
+	_, bytes := (&Cached{folder: folder}).copies()
+	return bytes
+}
+
 // copies are the files of the folder, those used longest ago first.
 func (c *Cached) copies() (files []fs.FileInfo, bytes int64) {
 	es, _ := os.ReadDir(c.folder)

@@ -85,7 +85,7 @@ func (p *program) tellAlerts(ctx context.Context, x *parts, hooks []*notify.Webh
 // checkAlerts checks what webhooks are told with; only with send it tells them
 // something.
 func (p *program) checkAlerts(ctx context.Context, send bool, add addFinding) {
-	secrets := local.NewSecrets(p.cfg.Data, p.cfg.Secrets)
+	secrets := p.openSecrets()
 	hooks, err := p.receivers(secrets, os.TempDir())
 	switch {
 	case err != nil:

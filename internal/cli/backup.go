@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/elasticintel/elasticintel/internal/aws"
 	"github.com/elasticintel/elasticintel/internal/blob"
 	"github.com/elasticintel/elasticintel/internal/corpus"
 	"github.com/elasticintel/elasticintel/internal/feed"
@@ -32,7 +33,7 @@ left out unless you ask for them.`,
 }
 
 func (p *program) backup(ctx context.Context, name string, secrets bool) error {
-	store, err := openStore(p.cfg.Data)
+	store, err := p.openStore(ctx)
 	if err != nil {
 		return err
 	}
@@ -43,6 +44,9 @@ func (p *program) backup(ctx context.Context, name string, secrets bool) error {
 		return usageError("Write it elsewhere.", "backup: %s lies in the data folder itself", name)
 	}
 	o := local.BackupOptions{Now: p.now(), Plain: strings.HasSuffix(name, ".tar"), OnCopy: p.copied("backup")}
+	if secrets && aws.IsURL(p.cfg.Data) {
+		return usageError("", "backup: the secrets of a bucket are parameters of Systems Manager, which no backup holds: leave --with-secrets out")
+	}
 	if secrets {
 		o.Secrets = local.NewSecrets(p.cfg.Data, nil)
 	}
@@ -121,7 +125,7 @@ func (p *program) restore(ctx context.Context, name string) error {
 		return err
 	}
 	p.talk.say("Restored %s, %s, into %s.", plural(n.Objects, "object"), bytesText(n.Bytes), p.cfg.Data)
-	store, err := openStore(p.cfg.Data)
+	store, err := p.openStore(ctx)
 	if err != nil {
 		return err
 	}

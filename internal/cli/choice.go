@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"sync"
 	"time"
 
 	"github.com/elasticintel/elasticintel/internal/app"
-	"github.com/elasticintel/elasticintel/internal/blob"
+	"github.com/elasticintel/elasticintel/internal/aws"
 	"github.com/elasticintel/elasticintel/internal/config"
 	"github.com/elasticintel/elasticintel/internal/follow"
 	"github.com/elasticintel/elasticintel/internal/local"
@@ -18,14 +17,16 @@ import (
 // chosen is what `migrate` chose for the data folder; the zero Choice where it
 // chose nothing, or there is no folder.
 func (p *program) chosen() (local.Choice, error) {
-	store, err := blob.OpenDir(p.cfg.Data)
-	if errors.Is(err, fs.ErrNotExist) {
+	store, err := p.openStore(context.Background())
+	if errors.Is(err, local.ErrNoData) {
 		return local.Choice{}, nil
 	} else if err != nil {
 		return local.Choice{}, err
 	}
 	c, err := local.ReadChoice(context.Background(), store)
-	if err != nil {
+	if err != nil && aws.IsURL(p.cfg.Data) { // the first thing that is asked of a bucket
+		err = &failure{exitUnreachable, err, ""}
+	} else if err != nil {
 		err = configError(fmt.Errorf("data folder %s: %w", p.cfg.Data, err), "Or say which engine is meant: --engine embedded, or --engine opensearch with its settings.")
 	}
 	return c, err

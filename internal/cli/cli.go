@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/elasticintel/elasticintel/internal/aws"
 	"github.com/elasticintel/elasticintel/internal/config"
 	"github.com/elasticintel/elasticintel/internal/local"
 )
@@ -94,6 +95,7 @@ type program struct {
 	json       bool
 
 	serving   bool             // this is the server
+	bucket    *aws.Cached      // of --data s3://…, nil until it is opened
 	catalogue *local.Catalogue // once it is opened
 }
 

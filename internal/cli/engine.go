@@ -74,7 +74,7 @@ func (p *program) openCluster(ctx context.Context, spec *clusterSpec) (*cluster,
 		}
 		o.Sign = signer.Sign
 	case config.AuthBasic:
-		password, ok := local.NewSecrets(p.cfg.Data, p.cfg.Secrets).Get(clusterSecret)
+		password, ok := p.openSecrets().Get(clusterSecret)
 		if !ok {
 			return nil, configError(fmt.Errorf("the password of the cluster's user %s is not known", spec.User),
 				fmt.Sprintf("Set %s, or write it into %s/secrets/%s (chmod 600).", local.SecretVar(clusterSecret), p.cfg.Data, clusterSecret))

@@ -151,7 +151,7 @@ func (p *program) download(ctx context.Context, d *feed.Definition) (*os.File, f
 	key := ""
 	if d.NeedsKey() {
 		var ok bool
-		if key, ok = local.NewSecrets(p.cfg.Data, p.cfg.Secrets).Get(d.Auth.Secret); !ok {
+		if key, ok = p.openSecrets().Get(d.Auth.Secret); !ok {
 			return nil, nil, configError(fmt.Errorf("feed %s needs the secret %s", d.ID, d.Auth.Secret), "Set "+local.SecretVar(d.Auth.Secret)+", or try a file with --input.")
 		}
 		req.Secrets = []string{key}

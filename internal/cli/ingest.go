@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -14,10 +13,12 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/elasticintel/elasticintel/internal/aws"
 	"github.com/elasticintel/elasticintel/internal/config"
 	"github.com/elasticintel/elasticintel/internal/feed"
 	"github.com/elasticintel/elasticintel/internal/fetch"
 	"github.com/elasticintel/elasticintel/internal/intel"
+	"github.com/elasticintel/elasticintel/internal/local"
 )
 
 func (p *program) ingestCmd() *cobra.Command {
@@ -67,7 +68,7 @@ func (p *program) ingest(ctx context.Context, ids []string, file string) error {
 	if err != nil {
 		return err
 	}
-	hooks, err := p.receivers(x.secrets, filepath.Join(x.folder.Root, ".tmp"))
+	hooks, err := p.receivers(x.secrets, p.tempDir(x.folder))
 	if err != nil {
 		return err
 	}
@@ -119,6 +120,8 @@ func (p *program) jobs(ctx context.Context, x *parts, ids []string, file string)
 		}
 		for _, v := range views {
 			switch d := x.catalogue.Current().Get(v.ID); {
+			case v.State.Status == feed.ClassNeedsKey && aws.IsURL(p.cfg.Data):
+				p.talk.say("%s needs a key: set %s, or let the functions run it, which have the parameters.", v.ID, local.SecretVar(d.Auth.Secret))
 			case v.State.Status == feed.ClassNeedsKey:
 				p.talk.say("%s needs a key: `elasticintel feeds enable %s --secret %s=-`", v.ID, v.ID, d.Auth.Secret)
 			case v.Enabled && d != nil:

@@ -37,7 +37,7 @@ server wants one from everybody. Roles: reader looks up, editor also starts runs
 			if err != nil {
 				return usageError(roleHint(role), "--role: %w", err)
 			}
-			f, err := local.Create(cmd.Context(), p.cfg.Data, p.now)
+			f, err := p.openData(cmd.Context(), true)
 			if err != nil {
 				return err
 			}
@@ -100,7 +100,7 @@ func (p *program) keysListCmd() *cobra.Command {
 
 // readKeys lists the keys; there are none where there is no data folder.
 func (p *program) readKeys(ctx context.Context) ([]auth.Key, error) {
-	store, err := openStore(p.cfg.Data)
+	store, err := p.openStore(ctx)
 	if errors.Is(err, local.ErrNoData) {
 		return nil, nil
 	} else if err != nil {
@@ -115,7 +115,7 @@ func (p *program) keysRevokeCmd() *cobra.Command {
 		Example: "  elasticintel keys revoke 1f9a02b7",
 		Args:    args(1, -1, "the ids of keys, as `keys list` shows them"),
 		RunE: func(cmd *cobra.Command, ids []string) error {
-			store, err := openStore(p.cfg.Data)
+			store, err := p.openStore(cmd.Context())
 			if err != nil {
 				return err
 			}

@@ -7,12 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"os/user"
-	"path/filepath"
 	"strings"
 	"time"
 
 	elasticintel "github.com/elasticintel/elasticintel"
 	"github.com/elasticintel/elasticintel/internal/app"
+	"github.com/elasticintel/elasticintel/internal/aws"
 	"github.com/elasticintel/elasticintel/internal/feed"
 	"github.com/elasticintel/elasticintel/internal/fetch"
 	"github.com/elasticintel/elasticintel/internal/follow"
@@ -34,7 +34,7 @@ type parts struct {
 
 // openFolder opens the data folder for reading; local.ErrNoData where there is none.
 func (p *program) openFolder(ctx context.Context) (*local.Folder, error) {
-	f, err := local.Open(ctx, p.cfg.Data, p.now)
+	f, err := p.openData(ctx, false)
 	if err == nil && f.Corpus.Err() != nil {
 		p.talk.problem("Some data cannot be read, the rest is used: %v", f.Corpus.Err())
 	}
@@ -48,7 +48,12 @@ func (p *program) openCatalogue() (*local.Catalogue, error) {
 	if p.catalogue != nil {
 		return p.catalogue, nil
 	}
-	c, err := local.OpenCatalogue(p.cfg.Feeds, elasticintel.FeedsFS())
+	dir, done, err := p.definitionsFolder(context.Background())
+	defer done()
+	if err != nil {
+		return nil, err
+	}
+	c, err := local.OpenCatalogue(dir, elasticintel.FeedsFS())
 	if c == nil || len(c.Current().All()) == 0 && !p.serving {
 		return nil, configError(err, "Point --feeds at a folder with feed definitions, or leave it out to use the built-in catalogue.")
 	}
@@ -75,15 +80,18 @@ func (p *program) openParts(ctx context.Context, write bool) (*parts, error) {
 			return nil, err
 		}
 	}
+	if write && x.spec != nil && aws.IsURL(p.cfg.Data) {
+		return nil, configError(errors.New("an index of a bucket's data is brought up to date by the functions, not from here"), "Leave --engine out (or say --engine embedded) to change the bucket alone.")
+	}
 	if write {
-		x.folder, err = local.Create(ctx, p.cfg.Data, p.now)
+		x.folder, err = p.openData(ctx, true)
 	} else if x.folder, err = p.openFolder(ctx); errors.Is(err, local.ErrNoData) {
 		x.folder, err = nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	x.secrets = local.NewSecrets(p.cfg.Data, p.cfg.Secrets)
+	x.secrets = p.openSecrets()
 	c := app.FeedsConfig{Catalogue: catalogue.Current, Secret: x.secrets.Get, Now: p.now}
 	if x.folder != nil {
 		x.runner = p.newRunner(x.folder, x.secrets)
@@ -98,7 +106,7 @@ func (p *program) openParts(ctx context.Context, write bool) (*parts, error) {
 }
 
 func (p *program) newRunner(f *local.Folder, secrets *local.Secrets) *ingest.Runner {
-	tmp := filepath.Join(f.Root, ".tmp")
+	tmp := p.tempDir(f)
 	return ingest.New(ingest.Config{
 		Store: f.Store, Corpus: f.Corpus, Fetch: p.newFetcher(tmp), Secret: secrets.Get, Now: p.now, Log: p.log,
 		KeepRaw: time.Duration(p.cfg.KeepRaw), KeepHistory: time.Duration(p.cfg.KeepHist), KeepHistoryOf: p.keepHistoryOf, TempDir: tmp,

@@ -30,14 +30,19 @@ also in a JSON file (--config). Exit codes: 0 done or nothing found, 1 something
   elasticintel lookup -o ndjson - < values.txt
   elasticintel search 'phishing kind:domain last_seen:<7d'
   elasticintel feeds status`,
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		Args:              p.noSuchCommand,
-		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return p.setUp(cmd.Flags()) },
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          p.noSuchCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := p.setUp(cmd.Flags()); err != nil {
+				return err
+			}
+			return p.checkPlace(cmd)
+		},
 	}
 	g := root.PersistentFlags()
-	p.cfg.Bind(g, "data", "feeds", "output", "quiet", "log-level")
+	p.cfg.Bind(g, "data", "cache", "feeds", "output", "quiet", "log-level")
 	g.StringVar(&p.configFile, "config", "", "JSON file with settings (keys as the flags, with _ for -)")
 	g.BoolVar(&p.json, "json", false, "short for -o json")
 	g.SortFlags = false
@@ -46,7 +51,7 @@ also in a JSON file (--config). Exit codes: 0 done or nothing found, 1 something
 	root.SetHelpCommandGroupID("keep")
 	root.CompletionOptions.DisableDefaultCmd = true
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "ndjson", "csv"}, cobra.ShellCompDirectiveNoFileComp))
-	root.AddGroup(&cobra.Group{ID: "use", Title: "Use:"}, &cobra.Group{ID: "feeds", Title: "Feeds:"}, &cobra.Group{ID: "keep", Title: "Operate:"}, &cobra.Group{ID: "aws", Title: "AWS:"})
+	root.AddGroup(&cobra.Group{ID: "use", Title: "Use:"}, &cobra.Group{ID: "feeds", Title: "Feeds:"}, &cobra.Group{ID: "keep", Title: "Operate:"})
 	add := func(group string, cs ...*cobra.Command) {
 		for _, c := range cs {
 			c.GroupID = group
@@ -56,7 +61,6 @@ also in a JSON file (--config). Exit codes: 0 done or nothing found, 1 something
 	add("use", p.serveCmd(), p.lookupCmd(), p.searchCmd(), p.explainCmd(), p.changesCmd(), p.statsCmd())
 	add("feeds", p.ingestCmd(), p.feedsCmd())
 	add("keep", p.keysCmd(), p.doctorCmd(), p.verifyCmd(), p.reindexCmd(), p.migrateCmd(), p.backupCmd(), p.restoreCmd(), p.dashboardsCmd(), p.versionCmd(), p.completionCmd())
-	add("aws", p.deployCmd(), p.destroyCmd(), p.awsCmd())
 	return root
 }
 

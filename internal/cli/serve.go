@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,7 +44,7 @@ func (p *program) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	hooks, err := p.receivers(x.secrets, filepath.Join(x.folder.Root, ".tmp"))
+	hooks, err := p.receivers(x.secrets, p.tempDir(x.folder))
 	if err != nil {
 		return err
 	}
@@ -141,7 +140,7 @@ func (p *program) sayRun(r *intel.Run, next time.Time) {
 // housekeep mends what a killed process left and deletes what nothing needs.
 func (p *program) housekeep(ctx context.Context, x *parts, first bool) error {
 	now := p.now()
-	x.folder.Store.CleanTemp(24*time.Hour, now)
+	x.folder.CleanTemp(24*time.Hour, now)
 	var repaired error
 	if first {
 		repaired = x.runner.Repair(ctx)

@@ -28,7 +28,7 @@ listings and as many documents, which the one side or the other may lack, or hav
 		Example: "  elasticintel verify\n  elasticintel verify -o ndjson",
 		Args:    args(0, 0, "nothing"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			store, err := openStore(p.cfg.Data)
+			store, err := p.openStore(cmd.Context())
 			if err != nil {
 				return err
 			}

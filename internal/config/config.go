@@ -19,7 +19,8 @@ import (
 // Config is every setting that outlives one command. The zero value is not
 // usable; start from Default.
 type Config struct {
-	Data     string         // folder that holds everything durable
+	Data     string         // folder that holds everything durable, or s3://BUCKET
+	Cache    string         // folder for copies of a bucket's segments; "" = the user's
 	Feeds    string         // folder of feed definitions that replaces the built-in catalogue; "" = built in
 	Output   string         // table, json, ndjson or csv
 	Quiet    bool           // no talk on stderr, errors only
@@ -76,8 +77,9 @@ type setting struct {
 
 func (c *Config) settings() []setting {
 	return append([]setting{
-		{"data", "", "folder that holds everything durable", &c.Data},
+		{"data", "", "folder that holds everything durable, or s3://BUCKET for what works on one", &c.Data},
 		{"feeds", "", "folder of feed definitions (*.json) that replaces the built-in catalogue", &c.Feeds},
+		{"cache", "", "folder for copies of segments where --data is a bucket; default the user's folder for such things", &c.Cache},
 		{"output", "o", "output format: table, json, ndjson or csv", &c.Output},
 		{"quiet", "q", "print data and errors only", &c.Quiet},
 		{"log-level", "", "how much to log on stderr: debug, info, warn or error", &c.LogLevel},

@@ -18,11 +18,6 @@ type MergeOptions struct {
 	Feed string
 	Info intel.FeedInfo
 	Now  time.Time // the run's time: new listings start and absent ones end here
-
-	// State is what an earlier Merge of the same that was broken off got done: that is
-	// not done again. Whether Merge fails or not, State says afterwards what is done
-	// now. nil: nobody wants to know.
-	State *MergeState
 }
 
 // Merged is what Merge made of a run.
@@ -91,19 +86,12 @@ func (m *merger) merge(o MergeOptions) (*Merged, error) {
 			out.Now = toTime(m.now)
 		}
 	}
-	state := o.State
-	if state == nil {
-		state = &MergeState{}
-	}
-	if err := m.resume(state); err != nil {
-		return nil, err
-	}
-	stacks, err := m.stacks(state)
+	stacks, err := m.stacks()
 	if err != nil {
 		return nil, err
 	}
 	m.divide()
-	if err := m.mergeShards(stacks, state); err != nil {
+	if err := m.mergeShards(stacks); err != nil {
 		return nil, err
 	}
 	out.Next = m.next(prev, o, out.Now)
@@ -145,20 +133,17 @@ func replaces(prev *Head, o MergeOptions) bool {
 
 // stacks opens what the run is compared with, a stack for each shard of the next
 // head. A feed that grew out of its shards at once is cut into more before.
-func (m *merger) stacks(state *MergeState) ([]*stack, error) {
+func (m *merger) stacks() ([]*stack, error) {
 	limit := m.c.opt.ShardSize
 	if m.prev == nil || len(m.prev.Segments) == 0 {
 		m.bits = shardBits(len(m.entries), limit)
 		return make([]*stack, 1<<m.bits), nil
 	}
-	if state.Cut != nil {
-		m.prev = state.Cut
-	} else if want := shardBits(len(m.entries), limit); want > m.prev.shardBits()+1 {
+	if want := shardBits(len(m.entries), limit); want > m.prev.shardBits()+1 {
 		h, err := m.c.reshard(m.ctx, m.prev, want)
 		switch {
 		case err == nil:
-			m.prev, state.Cut = h, h
-			state.Added++
+			m.prev = h
 		case !isDamage(err): // what is damaged is mended by the run, and cut next time
 			return nil, err
 		}
@@ -201,23 +186,14 @@ func (m *merger) divide() {
 	}
 }
 
-// mergeShards compares and writes the shards, two at a time, but for those that
-// state says are done.
-func (m *merger) mergeShards(stacks []*stack, state *MergeState) error {
+// mergeShards compares and writes the shards, two at a time.
+func (m *merger) mergeShards(stacks []*stack) error {
 	m.shards = make([]*shardMerge, len(stacks))
-	m.known(state)
-	defer m.keep(state)
 	g, ctx := errgroup.WithContext(m.ctx)
 	g.SetLimit(min(max(m.c.opt.Workers, 1), 2))
 	m.ctx = ctx
 	for i, st := range stacks {
-		if m.shards[i] != nil {
-			continue
-		}
 		g.Go(func() error {
-			if ctx.Err() != nil { // the time is up: begin no other
-				return ctx.Err()
-			}
 			s := m.shard(i, st)
 			err := s.compareGuarded()
 			if isDamage(err) {
@@ -228,9 +204,8 @@ func (m *merger) mergeShards(stacks []*stack, state *MergeState) error {
 			if err == nil {
 				err = s.write()
 			}
-			s.forget()
-			s.done = err == nil
 			m.shards[i] = s
+			s.forget()
 			return err
 		})
 	}

@@ -17,8 +17,8 @@ var ErrNoData = errors.New("no threat data here yet")
 
 // Folder is an open data folder.
 type Folder struct {
-	Root   string
-	Store  *blob.Dir
+	Root   string // of a bucket its URL
+	Store  blob.Store
 	Corpus *corpus.Corpus
 }
 
@@ -45,7 +45,20 @@ func Open(ctx context.Context, root string, now func() time.Time) (*Folder, erro
 	return open(ctx, root, store, now)
 }
 
-func open(ctx context.Context, root string, store *blob.Dir, now func() time.Time) (*Folder, error) {
+// OpenStore opens what lies in a store that is no folder of this machine; root is
+// its name for people. ErrNoData where it is none of ours.
+func OpenStore(ctx context.Context, root string, store blob.Store, now func() time.Time) (*Folder, error) {
+	return open(ctx, root, store, now)
+}
+
+// CleanTemp removes what killed processes left half-written in a folder, when it is older than age.
+func (f *Folder) CleanTemp(age time.Duration, now time.Time) {
+	if d, ok := f.Store.(*blob.Dir); ok {
+		d.CleanTemp(age, now)
+	}
+}
+
+func open(ctx context.Context, root string, store blob.Store, now func() time.Time) (*Folder, error) {
 	c, err := corpus.Open(ctx, store, corpus.Options{Now: now})
 	if errors.Is(err, corpus.ErrNoStore) {
 		return nil, fmt.Errorf("data folder %s: %w", root, ErrNoData)
