@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -48,6 +49,7 @@ type Secrets struct {
 
 	mu    sync.Mutex
 	known map[string]known
+	down  time.Time // until then nobody is asked: there was no answer
 }
 
 type known struct {
@@ -87,7 +89,7 @@ func (s *Secrets) Get(ctx context.Context, name string) (string, bool) {
 	defer s.mu.Unlock() // one question at a time: the second finds the answer
 	now := s.o.Now()
 	old := s.known[name]
-	if now.Before(old.until) {
+	if now.Before(old.until) || now.Before(s.down) {
 		return old.text.Reveal(), old.there
 	}
 	next, err := s.ask(ctx, name)
@@ -121,13 +123,17 @@ func (s *Secrets) Getter(ctx context.Context) func(name string) (string, bool) {
 	return func(name string) (string, bool) { return s.Get(ctx, name) }
 }
 
+// ask reads a parameter. s.mu is held.
 func (s *Secrets) ask(ctx context.Context, name string) (known, error) {
-	ctx, cancel := context.WithTimeout(ctx, secretWait)
+	wait, cancel := context.WithTimeout(ctx, secretWait)
 	defer cancel()
-	out, err := s.ssm.GetParameter(ctx, &ssm.GetParameterInput{Name: sdk.String(s.prefix + name), WithDecryption: sdk.Bool(true)})
+	out, err := s.ssm.GetParameter(wait, &ssm.GetParameterInput{Name: sdk.String(s.prefix + name), WithDecryption: sdk.Bool(true)})
 	if errors.As(err, new(*types.ParameterNotFound)) {
 		return known{}, nil
 	} else if err != nil {
+		if status, _ := answer(err); ctx.Err() == nil && (status < http.StatusBadRequest || status >= http.StatusInternalServerError) {
+			s.down = s.o.Now().Add(secretPause) // one wait for an answer is enough for all
+		}
 		return known{}, s.failed("ssm:GetParameter and kms:Decrypt", name, err)
 	}
 	text := strings.TrimSpace(sdk.ToString(out.Parameter.Value))

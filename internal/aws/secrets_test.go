@@ -15,6 +15,7 @@ import (
 
 	"github.com/elasticintel/elasticintel/internal/config"
 	"github.com/elasticintel/elasticintel/internal/local"
+	"github.com/elasticintel/elasticintel/internal/testing/awstest"
 )
 
 // TestSecrets: what is set is had again, and named; what was had is not asked
@@ -107,6 +108,56 @@ func TestSecrets(t *testing.T) {
 				t.Error("a name that is none")
 			}
 		})
+	}
+}
+
+// TestSecretsDown: while nobody answers for parameters, one question in half a minute
+// is asked, however many secrets are wanted: a function has no time for more. A no
+// to one secret says nothing of the others.
+func TestSecretsDown(t *testing.T) {
+	awstest.Ministack(t).Setenv(t)
+	p := before(t)
+	now := day0
+	s, err := NewSecrets(t.Context(), SecretOptions{URL: "ssm:/elasticintel/", Check: local.CheckSecretName, Now: func() time.Time { return now }, MaxBackoff: time.Millisecond,
+		Failed: func(name string, err error) { t.Log(name, err) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a", "b", "c"} {
+		if err := s.Set(t.Context(), name, config.Secret("of "+name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text, ok := s.Get(t.Context(), "a"); !ok || text != "of a" {
+		t.Error(text, ok)
+	}
+	now = now.Add(secretFor)
+	for name, fault := range map[string]func(http.ResponseWriter, *http.Request){"reset": reset, "500": says(500, "InternalServerError")} {
+		p.once(1000, http.MethodPost, fault)
+		if text, ok := s.Get(t.Context(), "b"); ok {
+			t.Error(name, text)
+		}
+		asked := len(p.seen())
+		if text, ok := s.Get(t.Context(), "a"); !ok || text != "of a" || len(p.seen()) != asked || asked != attempts {
+			t.Errorf("%s: %q, %v; %d requests, then %d", name, text, ok, asked, len(p.seen()))
+		}
+		if _, ok := s.Get(t.Context(), "c"); ok || len(p.seen()) != asked {
+			t.Errorf("%s: %d requests", name, len(p.seen()))
+		}
+		now = now.Add(secretPause)
+	}
+	p.once(1, http.MethodPost, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprint(w, `{"__type":"AccessDeniedException","message":"no"}`)
+	})
+	if text, ok := s.Get(t.Context(), "b"); ok {
+		t.Error(text)
+	}
+	for _, name := range []string{"a", "c"} {
+		if text, ok := s.Get(t.Context(), name); !ok || text != "of "+name {
+			t.Errorf("%s after a no to another one: %q, %v", name, text, ok)
+		}
 	}
 }
 
