@@ -201,6 +201,7 @@ func TestBootstrap_WrongSettings(t *testing.T) {
 		"EI_DATA is not set":                         {"api"},
 		"EI_LOG_LEVEL":                               {"api", "EI_DATA=" + t.TempDir(), "EI_LOG_LEVEL=loud"},
 		"EI_CACHE_MB=much":                           {"api", "EI_DATA=" + t.TempDir(), "EI_CACHE_MB=much"},
+		"EI_SHARD_SIZE=-1":                           {"ingest", "EI_DATA=" + t.TempDir(), "EI_SHARD_SIZE=-1"},
 		"EI_JOBS_TOPIC is not set":                   {"scheduler", "EI_DATA=" + t.TempDir()},
 	} {
 		p := launch(t, bin, c[0], append(c[1:], "EI_CACHE="+t.TempDir())...)

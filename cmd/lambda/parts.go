@@ -101,6 +101,12 @@ func (p *parts) ingest(ctx context.Context) (awslambda.Handler, error) {
 	r := &feedRunner{Runner: p.runner(p.store, nil), parts: p}
 	feeds := p.feeds(r.Runner, nil)
 	g := &awslambda.Ingest{Definition: feeds.Definition, Runner: r, After: r.tidy, Now: p.now, Log: p.log}
+	if p.topic != "" {
+		var err error
+		if g.Publish, err = p.openTopic(ctx); err != nil {
+			return nil, err
+		}
+	}
 	return p.reloaded(g.Handle), nil
 }
 
@@ -123,7 +129,7 @@ func (r *feedRunner) Run(ctx context.Context, job feed.Job) (run intel.Run, err 
 
 func (r *feedRunner) open(ctx context.Context, id string) (blob.Store, *corpus.Corpus, error) {
 	store := awslambda.OneFeed(r.parts.store, id)
-	c, err := corpus.Open(ctx, store, corpus.Options{Now: r.parts.now})
+	c, err := corpus.Open(ctx, store, corpus.Options{Now: r.parts.now, ShardSize: r.parts.shard})
 	if err != nil {
 		return nil, nil, fmt.Errorf("feed %s: %w", id, err)
 	}

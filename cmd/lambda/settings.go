@@ -27,6 +27,7 @@ type settings struct {
 	topic                string       // ARN that jobs are published to
 	cache                string       // folder for what is kept of the store
 	cacheMB              int          // most megabytes of segments in it, 0 = most of what is free
+	shard                int          // records of a feed from which on it is cut into more shards, 0 = corpus' own
 	secrets              string       // ssm:/PREFIX/, "" = variables only
 	metrics              string       // namespace in CloudWatch
 	stream               bool         // the function's URL streams
@@ -54,8 +55,9 @@ func readSettings(environ []string) (*settings, error) {
 	s.Bind(flags, append([]string{"data", "log-level", "keep-raw", "keep-history", "grace", "alert-webhook", "alert-allow-network", "alert-after"}, config.EngineFlags()...)...)
 	err := s.Fill(flags, environ, "", nil)
 	s.Data = env["EI_DATA"]
-	var sizeErr error
+	var sizeErr, shardErr error
 	s.cacheMB, sizeErr = strconv.Atoi(or("EI_CACHE_MB", "0"))
+	s.shard, shardErr = strconv.Atoi(or("EI_SHARD_SIZE", "0"))
 	level := slog.LevelInfo
 	_ = level.UnmarshalText([]byte(s.LogLevel)) // checked by Fill
 	logger := func(l slog.Level) *slog.Logger {
@@ -67,6 +69,8 @@ func readSettings(environ []string) (*settings, error) {
 		return s, err
 	case sizeErr != nil || s.cacheMB < 0:
 		return s, fmt.Errorf("EI_CACHE_MB=%s: want megabytes, such as 400, or nothing for most of what is free", env["EI_CACHE_MB"])
+	case shardErr != nil || s.shard < 0:
+		return s, fmt.Errorf("EI_SHARD_SIZE=%s: want a number of listings, such as 100000, or nothing for 500000", env["EI_SHARD_SIZE"])
 	case s.Data == "":
 		return s, errors.New("EI_DATA is not set: want s3://BUCKET, or a folder")
 	case s.topic == "" && s.function == awslambda.FunctionScheduler:

@@ -43,7 +43,7 @@ locals {
   publishes = { EI_JOBS_TOPIC = local.arn.jobs }
   environment = {
     scheduler = local.publishes
-    ingest    = {}
+    ingest    = local.publishes # to itself: the next part of a long run
     api       = local.publishes
     health    = {}
   }

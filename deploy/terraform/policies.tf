@@ -3,7 +3,7 @@
 locals {
   objects = {
     # what a feed's run and the engine write; not feeds.d/ and keys.json, which belong to people
-    written = [for p in ["heads/*", "segments/*", "runs/*", "state/*", "raw/*", "settings/*", "store.json"] : "${local.arn.bucket}/${p}"]
+    written = [for p in ["heads/*", "segments/*", "runs/*", "state/*", "raw/*", "unfinished/*", "settings/*", "store.json"] : "${local.arn.bucket}/${p}"]
     read    = [for p in ["heads/*", "segments/*", "runs/*", "state/*", "settings/*", "feeds.d/*", "store.json", "keys.json"] : "${local.arn.bucket}/${p}"]
   }
 
@@ -32,6 +32,7 @@ locals {
       { sid = "Read", actions = ["s3:GetObject"], resources = concat(local.objects.written, ["${local.arn.bucket}/feeds.d/*"]) },
       { sid = "Write", actions = ["s3:PutObject", "s3:DeleteObject"], resources = local.objects.written },
       { sid = "Queue", actions = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], resources = [local.arn.queue] },
+      local.publish, # the next part of a run that takes longer than the function may
       local.secret,
     ]
     api = [

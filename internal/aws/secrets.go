@@ -67,7 +67,7 @@ func NewSecrets(ctx context.Context, o SecretOptions) (*Secrets, error) {
 	if !ok || bad || len(prefix) < 2 || prefix[0] != '/' || strings.Contains(prefix, "//") || strings.HasPrefix(strings.ToLower(prefix), "/aws") || strings.HasPrefix(strings.ToLower(prefix), "/ssm") {
 		return nil, fmt.Errorf("secrets %q: want ssm:/PREFIX/, with letters, digits and _.-/ that do not begin with aws or ssm", o.URL)
 	}
-	cfg, err := load(ctx, o.MaxBackoff)
+	cfg, err := load(ctx, "", o.MaxBackoff)
 	if err != nil {
 		return nil, err
 	}

@@ -32,6 +32,7 @@ const (
 // StoreOptions say where objects lie.
 type StoreOptions struct {
 	URL        string        // s3://BUCKET or s3://BUCKET/PREFIX
+	Region     string        // of the bucket; "" for what every tool of AWS finds
 	MaxBackoff time.Duration // most between two tries of a request; 5 s where 0
 	Part       int           // bytes of a part of a larger object, at least 5 MiB; 8 MiB where 0
 }
@@ -55,7 +56,7 @@ func NewStore(ctx context.Context, o StoreOptions) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := load(ctx, o.MaxBackoff)
+	cfg, err := load(ctx, o.Region, o.MaxBackoff)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +69,7 @@ func NewStore(ctx context.Context, o StoreOptions) (*Store, error) {
 }
 
 // load finds the configuration of this process.
-func load(ctx context.Context, maxBackoff time.Duration) (sdk.Config, error) {
+func load(ctx context.Context, region string, maxBackoff time.Duration) (sdk.Config, error) {
 	if maxBackoff == 0 {
 		maxBackoff = 5 * time.Second
 	}
@@ -76,7 +77,7 @@ func load(ctx context.Context, maxBackoff time.Duration) (sdk.Config, error) {
 		t.ResponseHeaderTimeout = headerWait
 		t.MaxIdleConnsPerHost = 32
 	})
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(client),
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(client), config.WithRegion(region),
 		config.WithCredentialsCacheOptions(func(c *sdk.CredentialsCacheOptions) { c.ExpiryWindow = early }),
 		config.WithRetryer(func() sdk.Retryer {
 			return retry.NewStandard(func(r *retry.StandardOptions) {

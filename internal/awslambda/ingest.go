@@ -26,6 +26,9 @@ type Ingest struct {
 	// Definition finds a feed, or says that there is none with this id.
 	Definition func(id string) (*feed.Definition, error)
 	Runner     Runner
+	// Publish takes the further job of a run that was handed over; nil: a run has to
+	// end within one event.
+	Publish Publisher
 	// After does what a run leaves to be done, until ctx ends; nil: nothing.
 	After func(ctx context.Context, run intel.Run) error
 	Now   func() time.Time
@@ -104,6 +107,7 @@ type line struct {
 	job               Job
 	run               intel.Run
 	outcome           string // done, known, overtaken, handed back, failed
+	note              string // what else is to be known of it
 	err               error  // why the message comes again
 	start             time.Time
 }
@@ -117,6 +121,12 @@ func (g *Ingest) say(ctx context.Context, request string, l *line) {
 	if r := &l.run; r.ID != "" {
 		attrs = append(attrs, slog.String("run", r.ID), slog.String("status", string(r.Status)), slog.String("code", r.Code), slog.String("reason", r.Reason),
 			slog.Int64("bytes", r.Bytes), slog.Int("read", r.Read), slog.Int("accepted", r.Accepted), slog.Int("rejected", r.Rejected), slog.Int("listed", r.Open))
+	}
+	if l.run.Parts > 0 {
+		attrs = append(attrs, slog.Int("parts", l.run.Parts))
+	}
+	if l.note != "" {
+		attrs = append(attrs, slog.String("note", l.note))
 	}
 	if l.err != nil {
 		level, attrs = slog.LevelError, append(attrs, slog.String("error", l.err.Error()))
@@ -160,8 +170,16 @@ func (g *Ingest) one(ctx context.Context, l *line, body string, alone bool) {
 	}
 	work, cancel := context.WithTimeoutCause(ctx, g.left(ctx)-min(writeDown, g.left(ctx)/4), cause)
 	defer cancel()
-	l.run, l.err = g.Runner.Run(work, feed.Job{Def: def, Trigger: trigger, Who: l.job.Who, ID: l.job.ID})
-	if l.err != nil {
+	l.run, l.err = g.Runner.Run(work, feed.Job{Def: def, Trigger: trigger, Who: l.job.Who, ID: l.job.ID, HandOver: g.Publish != nil})
+	switch {
+	case errors.Is(l.err, ingest.ErrHandedOver):
+		l.outcome, l.note = "handed over", l.err.Error()
+		l.err = g.handOver(ctx, l.job, l.run.Parts+1)
+		return
+	case errors.Is(l.err, ingest.ErrElsewhere):
+		l.outcome, l.note, l.err, l.run = "elsewhere", l.err.Error(), nil, intel.Run{}
+		return
+	case l.err != nil:
 		l.run = intel.Run{} // it is recorded nowhere
 		return
 	}
@@ -171,6 +189,17 @@ func (g *Ingest) one(ctx context.Context, l *line, body string, alone bool) {
 			g.Log.LogAttrs(ctx, slog.LevelWarn, "what follows a run was not done", slog.String("job", l.job.ID), slog.String("error", err.Error()))
 		}
 	}
+}
+
+// handOver publishes the job of the next part. Where that fails the message of this
+// one comes again, and its run goes on as that of the next would.
+func (g *Ingest) handOver(ctx context.Context, j Job, part int) error {
+	j.Part = part
+	each, err := g.Publish.Publish(ctx, []Job{j})
+	if err = errors.Join(append(each, err)...); err != nil {
+		return fmt.Errorf("the job of part %d could not be published: %w", part, err)
+	}
+	return nil
 }
 
 // known says whether a job need not be run, and why: "known" where the ledger has
@@ -185,7 +214,7 @@ func (g *Ingest) known(ctx context.Context, j Job) (string, error) {
 		switch {
 		case r.Job == j.ID:
 			return "known", nil
-		case pulled(r) && !r.Started.Before(j.Due):
+		case j.Part == 0 && pulled(r) && !r.Started.Before(j.Due): // what was handed over ends with a row of its own
 			why = "overtaken"
 		}
 	}

@@ -37,6 +37,7 @@ type bench struct {
 	g     *awslambda.Ingest
 	log   bytes.Buffer
 	now   func() time.Time
+	cut   corpus.Options
 }
 
 // shaky is a store that is down when the bench says so.
@@ -76,7 +77,7 @@ func newBench(t *testing.T) *bench {
 // open makes a new process of it, on a view of the store.
 func (b *bench) open(store blob.Store) {
 	b.t.Helper()
-	c, err := corpus.Open(b.t.Context(), store, corpus.Options{})
+	c, err := corpus.Open(b.t.Context(), store, b.cut)
 	if err != nil {
 		b.t.Fatal(err)
 	}

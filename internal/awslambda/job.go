@@ -20,6 +20,7 @@ type Job struct {
 	Due     time.Time `json:"due"`
 	Trigger string    `json:"trigger,omitempty"` // "" = schedule
 	Who     string    `json:"who,omitempty"`     // who asked for it
+	Part    int       `json:"part,omitempty"`    // to be done, from 2, of a run that was handed over
 }
 
 // NewJob is the job of the schedule for a feed that was due at a time.
@@ -54,6 +55,8 @@ func decodeJob(body string) (Job, error) {
 		return j, fmt.Errorf("the message is no job: feed: %w", err)
 	case j.Due.IsZero():
 		return j, errors.New("the message is no job: it does not say when it was due")
+	case j.Part < 0:
+		return j, fmt.Errorf("the message is no job: part %d", j.Part)
 	}
 	return j, nil
 }

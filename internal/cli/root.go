@@ -51,7 +51,7 @@ also in a JSON file (--config). Exit codes: 0 done or nothing found, 1 something
 	root.SetHelpCommandGroupID("keep")
 	root.CompletionOptions.DisableDefaultCmd = true
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "ndjson", "csv"}, cobra.ShellCompDirectiveNoFileComp))
-	root.AddGroup(&cobra.Group{ID: "use", Title: "Use:"}, &cobra.Group{ID: "feeds", Title: "Feeds:"}, &cobra.Group{ID: "keep", Title: "Operate:"})
+	root.AddGroup(&cobra.Group{ID: "use", Title: "Use:"}, &cobra.Group{ID: "feeds", Title: "Feeds:"}, &cobra.Group{ID: "keep", Title: "Operate:"}, &cobra.Group{ID: "aws", Title: "AWS:"})
 	add := func(group string, cs ...*cobra.Command) {
 		for _, c := range cs {
 			c.GroupID = group
@@ -61,6 +61,7 @@ also in a JSON file (--config). Exit codes: 0 done or nothing found, 1 something
 	add("use", p.serveCmd(), p.lookupCmd(), p.searchCmd(), p.explainCmd(), p.changesCmd(), p.statsCmd())
 	add("feeds", p.ingestCmd(), p.feedsCmd())
 	add("keep", p.keysCmd(), p.doctorCmd(), p.verifyCmd(), p.reindexCmd(), p.migrateCmd(), p.backupCmd(), p.restoreCmd(), p.dashboardsCmd(), p.versionCmd(), p.completionCmd())
+	add("aws", p.deployCmd(), p.destroyCmd(), p.awsCmd())
 	return root
 }
 

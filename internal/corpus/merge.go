@@ -18,6 +18,11 @@ type MergeOptions struct {
 	Feed string
 	Info intel.FeedInfo
 	Now  time.Time // the run's time: new listings start and absent ones end here
+
+	// State is what an earlier Merge of the same that was broken off got done: that is
+	// not done again. Whether Merge fails or not, State says afterwards what is done
+	// now. nil: nobody wants to know.
+	State *MergeState
 }
 
 // Merged is what Merge made of a run.
@@ -86,12 +91,19 @@ func (m *merger) merge(o MergeOptions) (*Merged, error) {
 			out.Now = toTime(m.now)
 		}
 	}
-	stacks, err := m.stacks()
+	state := o.State
+	if state == nil {
+		state = &MergeState{}
+	}
+	if err := m.resume(state); err != nil {
+		return nil, err
+	}
+	stacks, err := m.stacks(state)
 	if err != nil {
 		return nil, err
 	}
 	m.divide()
-	if err := m.mergeShards(stacks); err != nil {
+	if err := m.mergeShards(stacks, state); err != nil {
 		return nil, err
 	}
 	out.Next = m.next(prev, o, out.Now)
@@ -133,17 +145,20 @@ func replaces(prev *Head, o MergeOptions) bool {
 
 // stacks opens what the run is compared with, a stack for each shard of the next
 // head. A feed that grew out of its shards at once is cut into more before.
-func (m *merger) stacks() ([]*stack, error) {
+func (m *merger) stacks(state *MergeState) ([]*stack, error) {
 	limit := m.c.opt.ShardSize
 	if m.prev == nil || len(m.prev.Segments) == 0 {
 		m.bits = shardBits(len(m.entries), limit)
 		return make([]*stack, 1<<m.bits), nil
 	}
-	if want := shardBits(len(m.entries), limit); want > m.prev.shardBits()+1 {
+	if state.Cut != nil {
+		m.prev = state.Cut
+	} else if want := shardBits(len(m.entries), limit); want > m.prev.shardBits()+1 {
 		h, err := m.c.reshard(m.ctx, m.prev, want)
 		switch {
 		case err == nil:
-			m.prev = h
+			m.prev, state.Cut = h, h
+			state.Added++
 		case !isDamage(err): // what is damaged is mended by the run, and cut next time
 			return nil, err
 		}
@@ -186,14 +201,23 @@ func (m *merger) divide() {
 	}
 }
 
-// mergeShards compares and writes the shards, two at a time.
-func (m *merger) mergeShards(stacks []*stack) error {
+// mergeShards compares and writes the shards, two at a time, but for those that
+// state says are done.
+func (m *merger) mergeShards(stacks []*stack, state *MergeState) error {
 	m.shards = make([]*shardMerge, len(stacks))
+	m.known(state)
+	defer m.keep(state)
 	g, ctx := errgroup.WithContext(m.ctx)
 	g.SetLimit(min(max(m.c.opt.Workers, 1), 2))
 	m.ctx = ctx
 	for i, st := range stacks {
+		if m.shards[i] != nil {
+			continue
+		}
 		g.Go(func() error {
+			if ctx.Err() != nil { // the time is up: begin no other
+				return ctx.Err()
+			}
 			s := m.shard(i, st)
 			err := s.compareGuarded()
 			if isDamage(err) {
@@ -204,8 +228,9 @@ func (m *merger) mergeShards(stacks []*stack) error {
 			if err == nil {
 				err = s.write()
 			}
-			m.shards[i] = s
 			s.forget()
+			s.done = err == nil
+			m.shards[i] = s
 			return err
 		})
 	}

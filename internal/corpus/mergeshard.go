@@ -17,6 +17,7 @@ type shardMerge struct {
 	damage error // the first sign of damage
 	lost   int   // records that cannot be read
 	wrote  bool  // set by forget: something changed
+	done   bool  // what it wrote stands
 
 	match    []spot                  // per entry of mine: the record it is about
 	united   map[uint32]intel.Fields // fields of entries that had doubles

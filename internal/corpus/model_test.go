@@ -318,7 +318,8 @@ func againstModel(t *testing.T, seed uint64, steps int, mask uint64, o Options) 
 	store := newMemStore(t)
 	now := t0
 	o.Now = func() time.Time { return now }
-	c := openMasked(t, store, mask, o)
+	broken := &breaking{memStore: store}
+	c := openMasked(t, broken, mask, o)
 	reader := openMasked(t, store, mask, o)
 	m := &model{feeds: map[string]*modelFeed{}}
 	infos := []intel.FeedInfo{feedInfo("a-snapshot", intel.Snapshot), feedInfo("b-rolling", intel.Rolling), feedInfo("c-append", intel.Append),
@@ -347,7 +348,9 @@ func againstModel(t *testing.T, seed uint64, steps int, mask uint64, o Options) 
 			share = 0
 		}
 		entries := randomEntries(r, all, share)
-		if _, err := run(t.Context(), c, info, at, entries); err != nil {
+		if r.IntN(3) == 0 {
+			runInParts(t, c, broken, r, info, at, entries)
+		} else if _, err := run(t.Context(), c, info, at, entries); err != nil {
 			t.Fatal(err)
 		}
 		m.run(info, at, entries)
@@ -395,6 +398,9 @@ func againstModel(t *testing.T, seed uint64, steps int, mask uint64, o Options) 
 		for _, p := range verifyFeed(t.Context(), store, c.hash, h.Feed) {
 			t.Errorf("verify: %+v", p)
 		}
+	}
+	if o.ShardSize > 0 && broken.broke == 0 {
+		t.Error("no run was broken off")
 	}
 	if tiny := o.ShardSize > 0; tiny != had.Delta || tiny != had.History || tiny != (had.Shard > 0) {
 		t.Errorf("not what was to be tested: %+v", had)

@@ -17,7 +17,8 @@ import (
 // than grace ago, so that whoever read the head before still finds them. When a
 // segment was replaced is when the version of the head without it was written;
 // one that no head remembers was never committed and counts from its own time.
-// Times are those of the store. A feed whose head cannot be read keeps everything.
+// Times are those of the store. A feed whose head cannot be read keeps everything,
+// and a run that was handed over what it has so far (see Unfinished).
 func (c *Corpus) Sweep(ctx context.Context, now time.Time, grace time.Duration) error {
 	infos, err := c.store.List(ctx, segDir)
 	if err != nil {
@@ -30,7 +31,7 @@ func (c *Corpus) Sweep(ctx context.Context, now time.Time, grace time.Duration) 
 		for n < len(infos) && strings.HasPrefix(infos[n].Key, segDir+feed+"/") {
 			n++
 		}
-		if err := c.sweepFeed(ctx, feed, infos[:n], now.Add(-grace)); err != nil {
+		if err := c.sweepFeed(ctx, feed, infos[:n], now, grace); err != nil {
 			errs = append(errs, &FeedError{feed, err})
 		}
 		infos = infos[n:]
@@ -38,9 +39,15 @@ func (c *Corpus) Sweep(ctx context.Context, now time.Time, grace time.Duration) 
 	return errors.Join(errs...)
 }
 
-// sweepFeed deletes what was replaced before the given time. The head is read
-// after the listing: what it names then may be newer, never older.
-func (c *Corpus) sweepFeed(ctx context.Context, feed string, infos []blob.Info, before time.Time) error {
+// sweepFeed deletes what was replaced longer than grace ago. The head is read
+// after the listing: what it names then may be newer, never older. The unfinished
+// run is read before the head: it goes when the head names its segments.
+func (c *Corpus) sweepFeed(ctx context.Context, feed string, infos []blob.Info, now time.Time, grace time.Duration) error {
+	before := now.Add(-grace)
+	spared, all, err := c.spared(ctx, feed, now)
+	if err != nil || all {
+		return err
+	}
 	head, _, err := c.Head(ctx, feed)
 	if err != nil {
 		return err
@@ -57,7 +64,7 @@ func (c *Corpus) sweepFeed(ctx context.Context, feed string, infos []blob.Info, 
 	}
 	for _, info := range infos {
 		name := path.Base(info.Key)
-		if current[name] {
+		if current[name] || spared[name] {
 			continue
 		}
 		at := replacedAt(info, until[name], infos)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -58,10 +59,10 @@ func (a *Account) HasState(ctx context.Context, b Backend) (bool, error) {
 	return err == nil, Explain("the state "+b.Key+" in "+b.Bucket, err)
 }
 
-// ForgetState removes every version of an environment's state, and the bucket
-// itself where no other environment has anything in it.
+// ForgetState removes every version of an environment's state and of what lies
+// beside it, and the bucket itself where no other environment has anything in it.
 func (a *Account) ForgetState(ctx context.Context, b Backend) (bucketToo bool, err error) {
-	if err := a.Empty(ctx, b.Bucket, b.Key); err != nil {
+	if err := a.Empty(ctx, b.Bucket, path.Dir(b.Key)+"/"); err != nil {
 		return false, err
 	}
 	list, err := a.s3.ListObjectVersions(ctx, &s3.ListObjectVersionsInput{Bucket: &b.Bucket, MaxKeys: aws.Int32(1), ExpectedBucketOwner: &a.ID})

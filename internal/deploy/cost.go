@@ -15,6 +15,10 @@ type Usage struct {
 	RunsPerDay      float64 // of all feeds that are on
 }
 
+// Typical is the usage that estimates are made for: 37 feeds or so, and as many
+// look-ups as a small team's tools send.
+func Typical() Usage { return Usage{ValuesPerDay: 250e3, QueriesPerMonth: 1e6, RunsPerDay: 480} }
+
 // CostLine is one line of an estimate.
 type CostLine struct {
 	What string  // in words

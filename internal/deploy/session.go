@@ -15,7 +15,7 @@ type Options struct {
 	Region  string         // "" for what the credentials' configuration says
 	Work    string         // folder of all environments on this machine
 	Files   fs.FS          // the Terraform configuration
-	Vars    map[string]any // values of its variables, without prefix, zip and architecture
+	Vars    map[string]any // values of its variables, without prefix, zip and architecture; nil for the default again
 	Code    Code           // where the functions come from
 	Environ []string       // NAME=VALUE
 	Now     func() time.Time
@@ -28,6 +28,7 @@ type Session struct {
 	Runner  *Runner
 	State   Backend
 	o       Options
+	keep    map[string][]byte // what Bind made and the state bucket is to hold, by name
 }
 
 // Main is the environment whose resources are named elasticintel-…
@@ -107,37 +108,44 @@ func (s *Session) Bind(ctx context.Context) error {
 		return fmt.Errorf("the functions' zip: %w", err)
 	}
 	s.o.Say("Functions: %.1f MB, sha256 %s, %s.", float64(len(packed.Zip))/1e6, packed.SHA256[:12], packed.From)
-	vars := map[string]any{"prefix": Prefix(s.o.Env), "zip": zip, "architecture": awsArch(s.o.Code.Arch)}
-	for name, v := range s.o.Vars {
-		vars[name] = v
+	vars, err := s.variables(ctx)
+	if err != nil {
+		return err
 	}
-	return s.bind(ctx, vars)
+	if err := s.write(vars, packed.Zip); err != nil {
+		return err
+	}
+	return s.init(ctx)
 }
 
 // Attach binds the work folder to what is deployed already, to look at it or to
-// end it; nothing of the configuration's variables is changed by that where the
-// folder has them.
+// end it, with the variables and the code that it was deployed with.
 func (s *Session) Attach(ctx context.Context) error {
 	has, err := s.Account.HasState(ctx, s.State)
 	if err != nil {
 		return err
 	}
 	if !has {
-		return fmt.Errorf("environment %q is not deployed in account %s, region %s: %w", s.o.Env, s.Account.ID, s.Account.Region, fs.ErrNotExist)
+		return s.Account.notDeployed(s.o.Env)
 	}
-	if err := s.Runner.Work.Write(s.o.Files); err != nil {
+	vars, err := s.saved(ctx)
+	if err != nil {
 		return err
 	}
-	return s.Runner.Init(ctx, s.State)
+	zip, err := s.Account.Object(ctx, s.State.Bucket, s.State.beside(zipName))
+	if err != nil {
+		return err
+	}
+	if vars == nil || zip == nil {
+		return fmt.Errorf("environment %q: %s and %s are not beside its state in %s; `elasticintel deploy --env %s` puts them there again", s.o.Env, variablesName, zipName, s.State.Bucket, s.o.Env)
+	}
+	if err := s.write(vars, zip); err != nil {
+		return err
+	}
+	return s.init(ctx)
 }
 
-func (s *Session) bind(ctx context.Context, vars map[string]any) error {
-	if err := s.Runner.Work.Write(s.o.Files); err != nil {
-		return err
-	}
-	if err := s.Runner.Variables(vars); err != nil {
-		return err
-	}
+func (s *Session) init(ctx context.Context) error {
 	s.o.Say("Binding to the state in %s/%s …", s.State.Bucket, s.State.Key)
 	return s.Runner.Init(ctx, s.State)
 }
@@ -229,45 +237,28 @@ func (s *Session) Deploy(ctx context.Context, u Usage, ask func(p *Plan) (bool, 
 		s.o.Say("%s", l)
 	}
 	if p.Summary().Nothing() {
-		return false, nil
+		return false, s.save(ctx)
 	}
 	for _, l := range Cost(p.Resources(), u).Words() {
 		s.o.Say("%s", l)
 	}
-	return true, s.carryOut(ctx, p, ask)
+	if yes, err := ask(p); err != nil || !yes {
+		return false, declined(err)
+	}
+	if err := s.save(ctx); err != nil {
+		return false, err
+	}
+	return true, s.apply(ctx, p)
 }
 
-// Destroy ends what is deployed: it says what is lost, asks, and removes the
-// state, too.
-func (s *Session) Destroy(ctx context.Context, ask func(p *Plan) (bool, error)) error {
-	s.o.Say("Planning the end …")
-	p, err := s.Runner.Plan(ctx, true)
-	if err != nil {
-		return err
-	}
-	for _, l := range Words(p) {
-		s.o.Say("%s", l)
-	}
-	if !p.Summary().Nothing() {
-		if err := s.carryOut(ctx, p, ask); err != nil {
-			return err
-		}
-	}
-	bucketToo, err := s.Account.ForgetState(ctx, s.State)
-	if err == nil && bucketToo {
-		s.o.Say("Removed the state bucket %s.", s.State.Bucket)
+func declined(err error) error {
+	if err == nil {
+		err = ErrDeclined
 	}
 	return err
 }
 
-func (s *Session) carryOut(ctx context.Context, p *Plan, ask func(p *Plan) (bool, error)) error {
-	yes, err := ask(p)
-	if err != nil {
-		return err
-	}
-	if !yes {
-		return ErrDeclined
-	}
+func (s *Session) apply(ctx context.Context, p *Plan) error {
 	s.o.Say("Applying %d steps …", p.Summary().Steps())
 	return s.Runner.Apply(ctx)
 }

@@ -43,6 +43,24 @@ func OpenWork(dir, name string) (*Work, error) {
 // Terraform is where the configuration is.
 func (w *Work) Terraform() string { return filepath.Join(w.Dir, "terraform") }
 
+// Mark remembers that something is still to be done.
+func (w *Work) Mark(name string) error { return WriteFile(filepath.Join(w.Dir, name), nil) }
+
+// Has is whether something is still to be done.
+func (w *Work) Has(name string) bool {
+	_, err := os.Stat(filepath.Join(w.Dir, name))
+	return err == nil
+}
+
+// Unmark forgets what Mark remembered.
+func (w *Work) Unmark(name string) error {
+	err := os.Remove(filepath.Join(w.Dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
 // Write writes the configuration. Files that a version before had and this one
 // has not are removed; what Terraform keeps there itself (.terraform, its lock
 // file) stays.

@@ -75,6 +75,7 @@ type Job struct {
 	Snapshot string                        // YYYY-MM-DD, for starter data
 	Who      string                        // who asked for it
 	ID       string                        // of the queue's message that asks for it; stands in the ledger
+	HandOver bool                          // may be done in parts, each by a run of the same job; needs an ID
 	Progress func(Progress)                // may be nil; called from one goroutine
 }
 

@@ -11,6 +11,8 @@
 //	runs/FEED/YYYY-MM-DD.ndjson           the ledger: one intel.Run a line, by the day (UTC) they started
 //	state/FEED.json                       a feed.State: derived from the ledger, rewritten after each run
 //
+// and by corpus unfinished/FEED.json, a run that ran out of time (see handover.go).
+//
 // The order of writes is: raw, segments, head, ledger row, state. A run is
 // acknowledged when its ledger row stands. The head carries that row, so a row
 // lost between the two is written later (Repair, and the next run).

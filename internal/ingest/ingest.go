@@ -95,6 +95,10 @@ func New(cfg Config) *Runner {
 // the run could not be recorded (disk full, read-only folder, …) or that ctx
 // ended; then nothing that is served has changed, or Repair completes it.
 //
+// A run of a job with HandOver that ErrTimeLimit ends may return ErrHandedOver; then
+// the same job goes on with it, and until that ends there is no row. ErrElsewhere
+// says that there is nothing to do. With either, nothing is recorded.
+//
 // Starter data (job.Snapshot) is only for a feed that has no data yet; for
 // another one Run does and records nothing and returns RunUnchanged.
 func (r *Runner) Run(ctx context.Context, job feed.Job) (intel.Run, error) {
@@ -105,8 +109,21 @@ func (r *Runner) Run(ctx context.Context, job feed.Job) (intel.Run, error) {
 		a.run.Reason = "starter data is only for a feed that has none"
 		return a.run, nil
 	}
-	if err == nil {
+	if err == nil && job.HandOver {
+		known := false
+		if known, err = a.takeUp(ctx); known || errors.Is(err, ErrElsewhere) {
+			return a.run, err
+		}
+	}
+	switch {
+	case err != nil:
+	case a.relay.note != nil:
+		err = a.goOn(ctx)
+	default:
 		err = a.pull(ctx)
+	}
+	if a.mayHandOver(ctx, err) {
+		return a.handOver(ctx)
 	}
 	return a.finish(ctx, err)
 }
@@ -138,6 +155,8 @@ type attempt struct {
 	archived  bool          // new raw bytes are stored
 	tidied    int           // so often the head was tidied meanwhile
 	committed bool          // the head is written: the run must reach the ledger
+	doubt     bool          // the head may be written
+	relay     relay
 }
 
 // begin reads what is known of the feed. It writes the ledger row of an earlier
@@ -175,7 +194,7 @@ const idTime = "20060102T150405.000Z"
 
 // finish records how the run ended and returns it.
 func (a *attempt) finish(ctx context.Context, err error) (intel.Run, error) {
-	if err != nil && !a.committed && errors.Is(context.Cause(ctx), ErrTimeLimit) {
+	if err != nil && !a.committed && !a.doubt && errors.Is(context.Cause(ctx), ErrTimeLimit) {
 		err = a.tooLong()
 	}
 	var f *failure
@@ -201,6 +220,7 @@ func (a *attempt) finish(ctx context.Context, err error) (intel.Run, error) {
 		}
 		return a.run, err
 	}
+	a.drop(ctx)
 	if a.archived || before.YearDay() != a.run.Started.YearDay() { // enough to keep the retention, and lists seldom
 		a.prune(ctx)
 	}
@@ -211,11 +231,16 @@ func (a *attempt) finish(ctx context.Context, err error) (intel.Run, error) {
 // tooLong is the failure of a run that was cut off by a time limit.
 func (a *attempt) tooLong() *failure {
 	what := "nothing of it had been read"
-	if a.run.Bytes > 0 {
+	switch st := &a.relay.state; {
+	case a.relay.part >= MaxParts:
+		what = fmt.Sprintf("%d of %d shards were done in %d parts, the most there may be", len(st.Done), st.Shards, a.relay.part)
+	case a.relay.part > 1:
+		what = fmt.Sprintf("part %d got no further than %d of %d shards", a.relay.part, len(st.Done), st.Shards)
+	case a.run.Bytes > 0:
 		what = fmt.Sprintf("%d bytes had been fetched", a.run.Bytes)
 	}
 	return &failure{code: CodeTimeLimit, err: ErrTimeLimit, reason: fmt.Sprintf("the run took longer than it may here (%s, %s); the last good data stays. "+
-		"Give the function more time or memory, or run the feed on a machine: elasticintel ingest %s", a.clock().Sub(a.run.Started).Round(time.Second), what, a.def.ID)}
+		"Give the function more time or memory (ingest_timeout, memory), or run the feed on a machine: elasticintel ingest %s", a.clock().Sub(a.run.Started).Round(time.Second), what, a.def.ID)}
 }
 
 // now is the time in UTC, to the millisecond, as everything is stored.

@@ -35,6 +35,12 @@ func (a *attempt) pull(ctx context.Context) error {
 	if err := a.archive(ctx, in); err != nil {
 		return err
 	}
+	a.mark(in)
+	return a.take(ctx, in)
+}
+
+// take parses archived bytes, judges them and makes them current.
+func (a *attempt) take(ctx context.Context, in *input) error {
 	res, perr := a.parse(ctx, in.file)
 	if err := a.hardError(ctx, perr); err != nil {
 		return err
@@ -168,7 +174,7 @@ func (a *attempt) merge(ctx context.Context, in *input, res *parse.Result) error
 		}
 		info.Snapshot, now = a.job.Snapshot, day
 	}
-	m, err := a.cfg.Corpus.Merge(ctx, a.head, res.Entries, corpus.MergeOptions{Feed: a.def.ID, Info: info, Now: now})
+	m, err := a.cfg.Corpus.Merge(ctx, a.head, res.Entries, corpus.MergeOptions{Feed: a.def.ID, Info: info, Now: now, State: &a.relay.state})
 	if err != nil {
 		return storeFailure(err)
 	}
@@ -211,12 +217,13 @@ func (a *attempt) swap(ctx context.Context, in *input, next *corpus.Head) error 
 	switch {
 	case errors.Is(err, blob.ErrConflict) && a.overtaken(ctx):
 		return errTidied
+	case errors.Is(err, blob.ErrConflict) && a.twin(ctx):
+		return nil
 	case errors.Is(err, blob.ErrConflict):
-		a.run.Status, a.run.Code = intel.RunSuperseded, "superseded"
-		a.run.Reason = "another process finished a run of this feed first"
-		a.run.Change = intel.Change{}
+		a.superseded("another process finished a run of this feed first")
 		return nil
 	case err != nil: // it may stand or not; Repair finds out
+		a.doubt = true
 		return fmt.Errorf("feed %s: commit run %s: %w", a.def.ID, a.run.ID, err)
 	}
 	a.head, a.committed = next, true

@@ -62,7 +62,8 @@ type Run struct {
 	Why    string `json:"why,omitempty"`
 	Of     string `json:"of,omitempty"` // the run decided about
 
-	Job string `json:"job,omitempty"` // the message of a queue that asked for it, if one did
+	Job   string `json:"job,omitempty"`   // the message of a queue that asked for it, if one did
+	Parts int    `json:"parts,omitempty"` // in how many parts it was done, where one was not enough
 }
 
 // Stats counts what a corpus holds now.

@@ -106,10 +106,11 @@ func (b *backup) run(ctx context.Context) error {
 	return b.object(ctx, storeKey)
 }
 
-// rest copies what belongs to no head: raw downloads, settings, key hashes.
+// rest copies what belongs to no head: raw downloads, settings, key hashes. A run
+// that is not done yet is left out, as its segments are; it is done anew.
 func (b *backup) rest(ctx context.Context, key string) error {
 	switch top, _, _ := strings.Cut(key, "/"); top {
-	case "heads", "segments", "runs", "state", secretsDir, storeKey, lockFile, indexFile:
+	case "heads", "segments", "runs", "state", "unfinished", secretsDir, storeKey, lockFile, indexFile:
 		return nil
 	}
 	err := b.object(ctx, key)

@@ -46,7 +46,7 @@ func sample(t *testing.T) *blob.Dir {
 	}
 	for k, v := range map[string]string{
 		"store.json": `{"format":1}`, "heads/a.json": head(1), "segments/a/1.seg": "one", "segments/a/0.seg": "left over",
-		"runs/a/2026-11-24.ndjson": "run 1\n", "state/a.json": "{}", "raw/a/2026/11/24/x.zst": "raw", "keys.json": "[]",
+		"runs/a/2026-11-24.ndjson": "run 1\n", "state/a.json": "{}", "unfinished/a.json": "{}", "raw/a/2026/11/24/x.zst": "raw", "keys.json": "[]",
 		"runs/never/2026-11-24.ndjson": "failed\n", "serve.lock": "1\n", "index.lock": "", "settings/feeds.json": "{}",
 	} {
 		put(t, s, k, v)

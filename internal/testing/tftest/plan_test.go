@@ -57,7 +57,7 @@ func sound(t *testing.T, p Plan, prefix, arch string) {
 // makes and that is missing here fails on AWS, one that nobody makes must go.
 var lean = map[string][]string{
 	"scheduler": {"s3:GetObject", "s3:ListBucket", "sns:Publish", "sqs:SendMessage", "ssm:GetParameter"},
-	"ingest": {"s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject",
+	"ingest": {"s3:DeleteObject", "s3:GetObject", "s3:ListBucket", "s3:PutObject", "sns:Publish",
 		"sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "ssm:GetParameter"},
 	"api":      {"s3:GetObject", "s3:ListBucket", "sns:Publish", "ssm:GetParameter"},
 	"health":   {"s3:GetObject", "s3:ListBucket", "sqs:SendMessage", "ssm:GetParameter"},
