@@ -204,40 +204,54 @@ func TestIngest_HandOverNothing(t *testing.T) {
 	}
 }
 
-// However often and wherever a process dies in a chain of parts, the message comes
-// again, also as a copy, and the feed is there once.
+// However often and wherever a process dies in a chain of parts, or its store fails it
+// once, the message comes again, and the feed is there once: at the next job at the
+// latest, where a failure of the store stands in the ledger.
 func TestIngest_KilledAtEveryStepOfAChain(t *testing.T) {
-	for step := 1; ; step++ {
-		b, l := chain(t)
-		l.queue = []string{body("a", 0)}
-		count, hit := 0, ""
-		for i := 0; i < len(l.queue); i++ {
-			if i > 30 {
-				t.Fatalf("killed at %s: no end", hit)
-			}
-			faulty := &crashtest.Faulty{Store: b.store, Mode: crashtest.Dead}
-			start := 0
-			again := b.event(faulty, l, 3, l.queue[i], func() {
-				if start = faulty.Count(); hit == "" {
-					faulty.At = start + step - count
-				}
-			})
-			count += faulty.Count() - start
-			if died := faulty.Hit(); died != "" {
-				hit = died
-				l.queue = append(l.queue, l.queue[i]) // it was not acknowledged
-			} else if again {
-				t.Errorf("killed at %s: the message comes again", hit)
-			}
-		}
-		if b.event(b.store, l, 0, body("a", -5*time.Second)) { // the next job clears away what is left
-			t.Errorf("killed at %s: the next job comes again", hit)
-		}
-		if run := b.whole("killed at " + hit); hit == "" {
-			if step < 30 || run.Parts != 3 {
-				t.Errorf("a chain takes %d steps and %d parts only", step, run.Parts)
-			}
-			return
+	for _, mode := range []crashtest.Mode{crashtest.Dead, crashtest.Before, crashtest.After} {
+		for step := 1; failedChain(t, mode, step); step++ {
 		}
 	}
+}
+
+// failedChain is false where the chain has fewer steps.
+func failedChain(t *testing.T, mode crashtest.Mode, step int) bool {
+	t.Helper()
+	b, l := chain(t)
+	l.queue = []string{body("a", 0)}
+	count, hit := 0, ""
+	for i := 0; i < len(l.queue); i++ {
+		if i > 30 {
+			t.Fatalf("%v at %s: no end", mode, hit)
+		}
+		faulty, start := &crashtest.Faulty{Store: b.store, Mode: mode}, 0
+		again := b.event(faulty, l, 3, l.queue[i], func() {
+			if start = faulty.Count(); hit == "" {
+				faulty.At = start + step - count
+			}
+		})
+		count += faulty.Count() - start
+		died := faulty.Hit()
+		if died != "" {
+			hit = died
+		} else if again {
+			t.Errorf("%v at %s: the message comes again", mode, hit)
+		}
+		if again || died != "" && mode == crashtest.Dead { // it was not acknowledged
+			l.queue = append(l.queue, l.queue[i])
+		}
+	}
+	if b.event(b.store, l, 0, body("a", -5*time.Second)) { // the next job clears away what is left
+		t.Errorf("%v at %s: the next job comes again", mode, hit)
+	}
+	run := b.whole(fmt.Sprintf("%v at %s", mode, hit))
+	for _, r := range b.rows("a") {
+		if r.Status == intel.RunFailed && (mode == crashtest.Dead || !strings.Contains(r.Reason, "injected fault")) {
+			t.Errorf("%v at %s: %+v", mode, hit, r)
+		}
+	}
+	if hit == "" && (step < 30 || run.Parts != 3) {
+		t.Errorf("a chain takes %d steps and %d parts only", step, run.Parts)
+	}
+	return hit != ""
 }

@@ -203,7 +203,7 @@ func (a *attempt) handOver(ctx context.Context) (intel.Run, error) {
 	}
 	u := &corpus.Unfinished{Feed: a.def.ID, Head: a.etag, Written: a.clock(), Merge: a.relay.state, Note: text}
 	_, err = a.cfg.Corpus.SaveUnfinished(ctx, u, a.relay.tag)
-	if errors.Is(err, blob.ErrConflict) || errors.Is(err, blob.ErrNotFound) {
+	if errors.Is(err, blob.ErrConflict) {
 		err = a.mine(ctx, &n)
 	}
 	if err != nil {

@@ -411,4 +411,3 @@ func TestHandOver_Unreadable(t *testing.T) {
 	}
 	l.end(d, j, 2)
 }
-
