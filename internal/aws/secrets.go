@@ -32,6 +32,7 @@ const (
 // SecretOptions say where secrets lie.
 type SecretOptions struct {
 	URL        string                           // ssm:/PREFIX/: the parameters' names are PREFIX and the secrets' names
+	Region     string                           // of the parameters; "" for what every tool of AWS finds
 	Check      func(name string) error          // why a secret cannot have this name, or nil; required
 	Variable   func(name string) (string, bool) // wins over a parameter; nil where there are none
 	Failed     func(name string, err error)     // is told why a secret cannot be had; never its text; may be nil
@@ -67,7 +68,7 @@ func NewSecrets(ctx context.Context, o SecretOptions) (*Secrets, error) {
 	if !ok || bad || len(prefix) < 2 || prefix[0] != '/' || strings.Contains(prefix, "//") || strings.HasPrefix(strings.ToLower(prefix), "/aws") || strings.HasPrefix(strings.ToLower(prefix), "/ssm") {
 		return nil, fmt.Errorf("secrets %q: want ssm:/PREFIX/, with letters, digits and _.-/ that do not begin with aws or ssm", o.URL)
 	}
-	cfg, err := load(ctx, "", o.MaxBackoff)
+	cfg, err := load(ctx, o.Region, o.MaxBackoff)
 	if err != nil {
 		return nil, err
 	}

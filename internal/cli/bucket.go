@@ -25,7 +25,7 @@ func onBucket(path string) bool {
 	case "lookup", "search", "explain", "changes", "stats", "feeds list", "feeds status", "feeds runs", "feeds report", "feeds approve", "feeds reject",
 		"ingest", "keys create", "keys list", "keys revoke", "verify", "backup":
 		return true
-	case "feeds test", "dashboards", "version", "completion": // need no data
+	case "feeds test", "dashboards", "version", "completion", "deploy", "destroy", "aws status", "aws logs", "aws dlq": // need no data
 		return true
 	}
 	return false

@@ -79,9 +79,12 @@ func (p *Plan) Resources() []Resource {
 // Summary is a plan in four lists of addresses, each sorted. A resource that is
 // replaced is in Replace alone: it is destroyed, too.
 type Summary struct {
-	Add, Change, Replace, Destroy []string
-	Import                        []string // taken over as they are
-	Outputs                       int      // that change
+	Add     []string `json:"add"`
+	Change  []string `json:"change"`
+	Replace []string `json:"replace"`
+	Destroy []string `json:"destroy"`
+	Import  []string `json:"import"`  // taken over as they are
+	Outputs int      `json:"outputs"` // that change
 }
 
 // Summary sorts the plan's changes.

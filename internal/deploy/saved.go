@@ -111,10 +111,17 @@ func (a *Account) Object(ctx context.Context, bucket, key string) ([]byte, error
 	return buf.Bytes(), nil
 }
 
-// notDeployed is the error for an environment that is not there.
-func (a *Account) notDeployed(env string) error {
-	return fmt.Errorf("environment %q is not deployed in account %s, region %s: %w", env, a.ID, a.Region, fs.ErrNotExist)
+// NotDeployedError is that an environment is not there. It is an fs.ErrNotExist.
+type NotDeployedError struct{ Env, Account, Region string }
+
+func (e *NotDeployedError) Error() string {
+	return fmt.Sprintf("environment %q is not deployed in account %s, region %s", e.Env, e.Account, e.Region)
 }
+
+// Unwrap makes it an fs.ErrNotExist.
+func (e *NotDeployedError) Unwrap() error { return fs.ErrNotExist }
+
+func (a *Account) notDeployed(env string) error { return &NotDeployedError{env, a.ID, a.Region} }
 
 // Keys lists the keys of a bucket's objects that begin with prefix.
 func (a *Account) Keys(ctx context.Context, bucket, prefix string) (keys []string, err error) {

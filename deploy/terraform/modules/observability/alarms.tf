@@ -3,7 +3,7 @@ locals {
   alarms = merge(
     { for k, q in var.dead_letters : "${k}-dlq" => {
       namespace = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", dimensions = { QueueName = q }, statistic = "Maximum", period = 300, over = 0, times = 1
-      says      = "Messages that failed too often wait in ${q}: see what to do in docs/aws.md."
+      says      = "Messages that failed too often wait in ${q}."
     } },
     { for k, f in var.functions : "${k}-errors" => {
       namespace = "AWS/Lambda", metric = "Errors", dimensions = { FunctionName = f }, statistic = "Sum", period = 300, over = 0, times = 1
@@ -45,7 +45,7 @@ locals {
 resource "aws_cloudwatch_metric_alarm" "main" {
   for_each            = local.alarms
   alarm_name          = "${var.prefix}-${each.key}"
-  alarm_description   = each.value.says
+  alarm_description   = "${each.value.says} What to do: docs/aws.md#${each.key}"
   namespace           = each.value.namespace
   metric_name         = each.value.metric
   dimensions          = each.value.dimensions
