@@ -28,23 +28,16 @@ func (p *program) awsLogsCmd() *cobra.Command {
 			if since < 0 {
 				return usageError("", "--since: %s is negative", since)
 			}
-			return p.awsLogs(cmd.Context(), &w, a[0], deploy.LogQuery{Since: p.now().Add(-since), Pattern: onlyErrors(failed)}, follow)
+			return p.awsLogs(cmd.Context(), &w, a[0], deploy.LogQuery{Since: p.now().Add(-since), Errors: failed}, follow)
 		},
 	}
 	w.flags(cmd, false)
 	f := cmd.Flags()
 	f.DurationVar(&since, "since", since, "how far back to begin, such as 30s, 10m, 24h")
 	f.BoolVarP(&follow, "follow", "f", false, "go on with what is logged from now on")
-	f.BoolVar(&failed, "errors", false, "only lines of level ERROR")
+	f.BoolVar(&failed, "errors", false, "only lines that say that something went wrong")
 	f.SortFlags = false
 	return cmd
-}
-
-func onlyErrors(yes bool) string {
-	if yes {
-		return `{ $.level = "ERROR" }`
-	}
-	return ""
 }
 
 func (p *program) awsLogs(ctx context.Context, w *where, function string, q deploy.LogQuery, follow bool) error {

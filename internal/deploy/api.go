@@ -115,7 +115,7 @@ type run struct {
 // Run starts the feed, waits for the end of the run, and returns a value that the
 // API finds listed by it.
 func (s *Smoke) Run(ctx context.Context) (value string, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, s.Limit, fmt.Errorf("no end within %s", s.Limit))
+	ctx, cancel := context.WithTimeout(ctx, s.Limit)
 	defer cancel()
 	began := s.Now()
 	r, err := s.pull(ctx, began)
@@ -214,13 +214,17 @@ func (s *Smoke) found(ctx context.Context, value string) error {
 
 // until tries until there is no error, no try would help, or the time is over.
 func (s *Smoke) until(ctx context.Context, try func() error) error {
+	var last error // that is more than the end of ctx
 	for {
 		err := try()
 		if err == nil || final(err) {
 			return err
 		}
+		if ctx.Err() == nil || last == nil {
+			last = err
+		}
 		if s.Pause(ctx) != nil {
-			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+			return fmt.Errorf("no end within %s: %w", s.Limit, last)
 		}
 	}
 }

@@ -157,8 +157,11 @@ func awsArch(arch string) string {
 	return arch
 }
 
-// step says what Terraform does: each end, and what takes a minute or longer.
+// step says what Terraform makes of resources: each end, and what takes a minute or longer.
 func (s *Session) step(st Step) {
+	if st.Action == "read" {
+		return
+	}
 	switch st.Phase {
 	case "done":
 		s.o.Say("  %s %s (%d s)", past(st.Action), st.Address, st.Seconds)
