@@ -63,7 +63,7 @@ func (h *heads) Broken(feed string) error { return h.broken[feed] }
 // feedsOf returns the feeds of an installation, as its functions see them, to be
 // looked at.
 func (p *program) feedsOf(ctx context.Context, in *installation) (*app.Feeds, error) {
-	store, err := openBucket(ctx, in.out)
+	store, err := dataOf(ctx, in.out)
 	if err != nil {
 		return nil, failedDeploy(err)
 	}

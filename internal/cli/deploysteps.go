@@ -20,9 +20,6 @@ import (
 	"github.com/elasticintel/elasticintel/internal/local"
 )
 
-// definitions is where the functions look for feed definitions in the bucket.
-const definitions = "feeds.d/"
-
 // uploadFeeds puts the definitions of --feeds into the bucket. What else is there
 // stays, and is named: somebody may have put it there on purpose.
 func (p *program) uploadFeeds(ctx context.Context, a *deploy.Account, bucket string) error {
@@ -41,8 +38,8 @@ func (p *program) uploadFeeds(ctx context.Context, a *deploy.Account, bucket str
 		if err != nil {
 			return pathError("feeds folder", err)
 		}
-		have[definitions+name] = true
-		done, err := a.Upload(ctx, bucket, definitions+name, data)
+		have[definitionsPrefix+name] = true
+		done, err := a.Upload(ctx, bucket, definitionsPrefix+name, data)
 		if err != nil {
 			return err
 		}
@@ -51,7 +48,7 @@ func (p *program) uploadFeeds(ctx context.Context, a *deploy.Account, bucket str
 		}
 	}
 	p.talk.say("Feed definitions: %s in %s, %d of them new or changed.", plural(len(files), "file"), p.cfg.Feeds, written)
-	keys, err := a.Keys(ctx, bucket, definitions)
+	keys, err := a.Keys(ctx, bucket, definitionsPrefix)
 	for _, k := range keys {
 		if !have[k] {
 			p.talk.say("%s is in the bucket and not in %s: it stays.", k, p.cfg.Feeds)
@@ -60,15 +57,15 @@ func (p *program) uploadFeeds(ctx context.Context, a *deploy.Account, bucket str
 	return err
 }
 
-// openBucket opens the data of an environment.
-func openBucket(ctx context.Context, out *deploy.Outputs) (blob.Store, error) {
+// dataOf opens the data of an environment.
+func dataOf(ctx context.Context, out *deploy.Outputs) (blob.Store, error) {
 	return aws.NewStore(ctx, aws.StoreOptions{URL: "s3://" + out.Bucket, Region: out.Region})
 }
 
 // firstKey makes the store ready for the functions, and a key where there is none
 // that works. It returns the key, "" where there is one.
 func (p *program) firstKey(ctx context.Context, out *deploy.Outputs) (string, error) {
-	store, err := openBucket(ctx, out)
+	store, err := dataOf(ctx, out)
 	if err != nil {
 		return "", err
 	}
@@ -134,7 +131,7 @@ func (p *program) smoke(ctx context.Context, s *deploy.Session, o *deployOptions
 
 // passingKey makes a key for a test, and returns what ends it.
 func (p *program) passingKey(ctx context.Context, out *deploy.Outputs) (string, func(), error) {
-	store, err := openBucket(ctx, out)
+	store, err := dataOf(ctx, out)
 	if err != nil {
 		return "", nil, err
 	}
@@ -190,7 +187,7 @@ func (p *program) smokeFeed(ctx context.Context, a *deploy.Account, bucket, aske
 // bucketCatalogue reads the catalogue that the functions use: the definitions in
 // the bucket, or the built-in one where there are none.
 func (p *program) bucketCatalogue(ctx context.Context, a *deploy.Account, bucket string) (*feed.Catalogue, error) {
-	keys, err := a.Keys(ctx, bucket, definitions)
+	keys, err := a.Keys(ctx, bucket, definitionsPrefix)
 	if err != nil {
 		return nil, failedDeploy(err)
 	}
@@ -201,7 +198,7 @@ func (p *program) bucketCatalogue(ctx context.Context, a *deploy.Account, bucket
 	defer func() { _ = os.RemoveAll(dir) }()
 	n := 0
 	for _, k := range keys {
-		name := strings.TrimPrefix(k, definitions)
+		name := strings.TrimPrefix(k, definitionsPrefix)
 		if !strings.HasSuffix(name, ".json") || strings.ContainsAny(name, `/\`) {
 			continue
 		}
@@ -220,7 +217,7 @@ func (p *program) bucketCatalogue(ctx context.Context, a *deploy.Account, bucket
 	}
 	c, err := local.OpenCatalogue(folder, elasticintel.FeedsFS())
 	if c == nil || len(c.Current().All()) == 0 {
-		return nil, configError(errors.Join(fmt.Errorf("the feed definitions in s3://%s/%s", bucket, definitions), err), "")
+		return nil, configError(errors.Join(fmt.Errorf("the feed definitions in s3://%s/%s", bucket, definitionsPrefix), err), "")
 	}
 	if err != nil {
 		p.talk.problem("Feed definitions: %v", err)

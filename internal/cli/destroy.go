@@ -93,7 +93,7 @@ func (p *program) destroy(ctx context.Context, o *destroyOptions) error {
 
 // exportBucket writes a backup of an environment's data.
 func (p *program) exportBucket(ctx context.Context, a *deploy.Account, o *destroyOptions) error {
-	store, err := openBucket(ctx, &deploy.Outputs{Bucket: a.Bucket(o.env), Region: a.Region})
+	store, err := dataOf(ctx, &deploy.Outputs{Bucket: a.Bucket(o.env), Region: a.Region})
 	if err != nil {
 		return failedDeploy(err)
 	}
