@@ -28,31 +28,37 @@ func TestCloud_HandOver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const most = 8
-	for try, time := 1, 400*time.Millisecond; ; try++ {
-		id := fmt.Sprintf("f%d", try)
+	id, run := c.inParts(bin, pub, 3)
+	if pub.Hits("/"+id) != 1 || run.Accepted != 100_000 || run.Open != 100_000 {
+		t.Errorf("%d downloads, %+v", pub.Hits("/"+id), run)
+	}
+	finds(t, launch(t, bin, "api", c.env...), key, map[string]bool{id + "-0.example": true, id + "-99999.example": true, id + "-100000.example": false})
+}
+
+// inParts lets a feed in that takes at least so many parts, by finding out how little
+// time an event must have for that.
+func (c *cloud) inParts(bin string, pub *feedserver.Server, least int) (id string, run intel.Run) {
+	c.t.Helper()
+	const most = 15
+	for try, time := 1, 400*time.Millisecond; try <= most; try++ {
+		id = fmt.Sprintf("f%d", try)
 		pub.SetString("/"+id, lines(id, 100_000))
 		c.upload(id, pub.URL("/"+id), "")
-		run := c.chain(bin, id, time)
-		t.Logf("%v an event: %s %s in %d parts: %s", time, run.Status, run.Code, run.Parts, run.Reason)
+		run = c.chain(bin, id, time)
+		c.t.Logf("%v an event: %s %s in %d parts: %s", time, run.Status, run.Code, run.Parts, run.Reason)
 		switch {
-		case run.Status == intel.RunOK && run.Parts >= 3:
-			if pub.Hits("/"+id) != 1 || run.Accepted != 100_000 || run.Open != 100_000 {
-				t.Errorf("%d downloads, %+v", pub.Hits("/"+id), run)
-			}
-			finds(t, launch(t, bin, "api", c.env...), key, map[string]bool{id + "-0.example": true, id + "-99999.example": true, id + "-100000.example": false})
-			return
+		case run.Status == intel.RunOK && run.Parts >= least:
+			return id, run
 		case run.Code == ingest.CodeTimeLimit: // not even a shard, or too many parts
 			time = time * 5 / 4
 		case run.Status != intel.RunOK:
-			t.Fatalf("%+v", run)
+			c.t.Fatalf("%+v", run)
 		default: // too much time
 			time = time * 7 / 10
 		}
-		if try == most {
-			t.Fatal("no time was short enough for three parts, and long enough to get on")
-		}
 	}
+	c.t.Fatalf("no time was short enough for %d parts, and long enough to get on", least)
+	return id, run
 }
 
 func lines(id string, n int) string {

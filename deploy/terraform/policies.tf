@@ -1,11 +1,15 @@
 # What each function may do: the calls that its code makes, and no others; and what Lambda does by its role (the queue
 # that it polls for ingest, the dead letters of events that failed). Logs and the own key are in modules/function.
 locals {
-  objects = {
-    # what a feed's run and the engine write; not feeds.d/ and keys.json, which belong to people
-    written = [for p in ["heads/*", "segments/*", "runs/*", "state/*", "raw/*", "unfinished/*", "settings/*", "store.json"] : "${local.arn.bucket}/${p}"]
-    read    = [for p in ["heads/*", "segments/*", "runs/*", "state/*", "settings/*", "feeds.d/*", "store.json", "keys.json"] : "${local.arn.bucket}/${p}"]
-  }
+  # objects by prefix; nobody writes feeds.d/ and keys.json, which belong to people
+  objects = { for name, prefixes in {
+    schedule = ["state/*", "settings/*", "feeds.d/*"]
+    run      = ["heads/*", "segments/*", "runs/*", "state/*", "raw/*", "unfinished/*", "feeds.d/*", "store.json"]
+    written  = ["heads/*", "segments/*", "runs/*", "state/*", "raw/*", "unfinished/*", "store.json"]
+    replaced = ["segments/*", "unfinished/*"]
+    answer   = ["heads/*", "segments/*", "runs/*", "state/*", "settings/*", "feeds.d/*", "store.json", "keys.json"]
+    health   = ["heads/*", "state/*", "settings/*", "feeds.d/*"]
+  } : name => [for p in prefixes : "${local.arn.bucket}/${p}"] }
 
   list_bucket = { sid = "List", actions = ["s3:ListBucket"], resources = [local.arn.bucket] }
   publish     = { sid = "Publish", actions = ["sns:Publish"], resources = [local.arn.jobs] }
@@ -22,28 +26,29 @@ locals {
   aws_statements = {
     scheduler = [
       local.list_bucket,
-      { sid = "Read", actions = ["s3:GetObject"], resources = local.objects.read },
+      { sid = "Read", actions = ["s3:GetObject"], resources = local.objects.schedule },
       local.publish,
       local.secret, # to know whether a feed that wants a key has one
       local.own_dlq,
     ]
     ingest = [
       local.list_bucket,
-      { sid = "Read", actions = ["s3:GetObject"], resources = concat(local.objects.written, ["${local.arn.bucket}/feeds.d/*"]) },
-      { sid = "Write", actions = ["s3:PutObject", "s3:DeleteObject"], resources = local.objects.written },
+      { sid = "Read", actions = ["s3:GetObject"], resources = local.objects.run },
+      { sid = "Write", actions = ["s3:PutObject"], resources = local.objects.written },
+      { sid = "Sweep", actions = ["s3:DeleteObject"], resources = local.objects.replaced },
       { sid = "Queue", actions = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], resources = [local.arn.queue] },
       local.publish, # the next part of a run that takes longer than the function may
       local.secret,
     ]
     api = [
       local.list_bucket,
-      { sid = "Read", actions = ["s3:GetObject"], resources = local.objects.read },
+      { sid = "Read", actions = ["s3:GetObject"], resources = local.objects.answer },
       local.publish, # a run that somebody asks for
       local.secret,
     ]
     health = concat([
       local.list_bucket,
-      { sid = "Read", actions = ["s3:GetObject"], resources = local.objects.read },
+      { sid = "Read", actions = ["s3:GetObject"], resources = local.objects.health },
       local.secret,
       local.own_dlq,
       ], contains(keys(var.environment), "EI_ALERT_WEBHOOK") ? [ # who was told what
