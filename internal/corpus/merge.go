@@ -48,12 +48,28 @@ type Merged struct {
 // Records of a damaged segment that can be read are kept, others are taken as
 // never there; so the run mends the feed, and Damage says what it cost.
 func (c *Corpus) Merge(ctx context.Context, prev *Head, entries []intel.Entry, o MergeOptions) (*Merged, error) {
-	m := &merger{ctx: ctx, c: c, feed: o.Feed, entries: entries, now: o.Now.UnixMilli(), info: o.Info, prev: prev, version: 1}
-	out, err := m.merge(o)
+	out, earlier, err := c.merge(ctx, prev, entries, o)
+	if err == nil && len(earlier) > 0 { // no head names them yet: somebody may have swept them just now
+		there := false
+		if there, err = c.present(ctx, o.Feed, earlier); err == nil && !there {
+			o.State = nil
+			out, _, err = c.merge(ctx, prev, entries, o)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("feed %s: %w", o.Feed, err)
 	}
 	return out, nil
+}
+
+// merge also returns the segments that an earlier merge wrote.
+func (c *Corpus) merge(ctx context.Context, prev *Head, entries []intel.Entry, o MergeOptions) (out *Merged, earlier []SegmentRef, err error) {
+	if o.State == nil {
+		o.State = &MergeState{}
+	}
+	m := &merger{ctx: ctx, c: c, feed: o.Feed, entries: entries, now: o.Now.UnixMilli(), info: o.Info, prev: prev, version: 1}
+	out, err = m.merge(o)
+	return out, m.earlier, err
 }
 
 // merger compares one run with a feed's shards and writes what changes.
@@ -73,6 +89,8 @@ type merger struct {
 	order  []uint32 // the entries by shard, in a shard in the feed's order
 	bounds []int    // shard i has order[bounds[i]:bounds[i+1]]
 	shards []*shardMerge
+
+	earlier []SegmentRef // written by a merge that was broken off
 }
 
 func (m *merger) merge(o MergeOptions) (*Merged, error) {
@@ -91,19 +109,15 @@ func (m *merger) merge(o MergeOptions) (*Merged, error) {
 			out.Now = toTime(m.now)
 		}
 	}
-	state := o.State
-	if state == nil {
-		state = &MergeState{}
-	}
-	if err := m.resume(state); err != nil {
+	if err := m.resume(o.State); err != nil {
 		return nil, err
 	}
-	stacks, err := m.stacks(state)
+	stacks, err := m.stacks(o.State)
 	if err != nil {
 		return nil, err
 	}
 	m.divide()
-	if err := m.mergeShards(stacks, state); err != nil {
+	if err := m.mergeShards(stacks, o.State); err != nil {
 		return nil, err
 	}
 	out.Next = m.next(prev, o, out.Now)

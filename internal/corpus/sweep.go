@@ -24,6 +24,14 @@ func (c *Corpus) Sweep(ctx context.Context, now time.Time, grace time.Duration) 
 	if err != nil {
 		return fmt.Errorf("list segments: %w", err)
 	}
+	handed, err := c.store.List(ctx, unfinishedDir) // after the segments: those of a run that is handed over meanwhile are young
+	if err != nil {
+		return fmt.Errorf("list unfinished runs: %w", err)
+	}
+	unfinished := map[string]bool{}
+	for _, info := range handed {
+		unfinished[info.Key] = true
+	}
 	var errs []error
 	for len(infos) > 0 {
 		feed, _, _ := strings.Cut(strings.TrimPrefix(infos[0].Key, segDir), "/")
@@ -31,7 +39,14 @@ func (c *Corpus) Sweep(ctx context.Context, now time.Time, grace time.Duration) 
 		for n < len(infos) && strings.HasPrefix(infos[n].Key, segDir+feed+"/") {
 			n++
 		}
-		if err := c.sweepFeed(ctx, feed, infos[:n], now, grace); err != nil {
+		spared, all, err := map[string]bool(nil), false, error(nil)
+		if unfinished[unfinishedDir+feed+headExt] {
+			spared, all, err = c.spared(ctx, feed, now)
+		}
+		if err == nil && !all {
+			err = c.sweepFeed(ctx, feed, infos[:n], spared, now.Add(-grace))
+		}
+		if err != nil {
 			errs = append(errs, &FeedError{feed, err})
 		}
 		infos = infos[n:]
@@ -39,15 +54,11 @@ func (c *Corpus) Sweep(ctx context.Context, now time.Time, grace time.Duration) 
 	return errors.Join(errs...)
 }
 
-// sweepFeed deletes what was replaced longer than grace ago. The head is read
-// after the listing: what it names then may be newer, never older. The unfinished
-// run is read before the head: it goes when the head names its segments.
-func (c *Corpus) sweepFeed(ctx context.Context, feed string, infos []blob.Info, now time.Time, grace time.Duration) error {
-	before := now.Add(-grace)
-	spared, all, err := c.spared(ctx, feed, now)
-	if err != nil || all {
-		return err
-	}
+// sweepFeed deletes what was replaced before the given time, but for what is
+// spared. The head is read after the listing: what it names then may be newer,
+// never older; and after the unfinished run, which goes when the head names its
+// segments.
+func (c *Corpus) sweepFeed(ctx context.Context, feed string, infos []blob.Info, spared map[string]bool, before time.Time) error {
 	head, _, err := c.Head(ctx, feed)
 	if err != nil {
 		return err

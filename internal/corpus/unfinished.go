@@ -73,6 +73,7 @@ func (m *merger) resume(st *MergeState) error {
 	if st.Version == m.version && st.Now.Equal(now) {
 		there, err := m.c.present(m.ctx, m.feed, st.refs())
 		if err != nil || there {
+			m.earlier = st.refs()
 			return err
 		}
 	}

@@ -34,9 +34,12 @@ const (
 	// MaxParts is in how many parts a run is done at most. Lambda ends a chain of a
 	// function that calls itself by way of a queue after about 16.
 	MaxParts = 12
-	// abandoned is how long after it was handed over a run counts as given up: more
-	// than a message takes to come again twice, because its process was killed.
-	abandoned = 4 * time.Hour
+	// resumable is how long after it was handed over a run is gone on with: more than a
+	// message takes to come again twice, because its process was killed.
+	resumable = 5 * time.Hour
+	// abandoned is from when on another job may take its place: no part takes so long
+	// that it is at work then.
+	abandoned = resumable + time.Hour
 )
 
 // note is what is kept beside the merged shards.
@@ -113,7 +116,7 @@ func (a *attempt) takeUp(ctx context.Context) (known bool, err error) {
 	case done: // its process was killed before it could forget it
 	case !same && age < abandoned:
 		return false, fmt.Errorf("%w: run %s of job %s was handed over at %s", ErrElsewhere, n.Run.ID, n.Run.Job, u.Written.Format(time.RFC3339))
-	case !same, age > corpus.UnfinishedLife/2, n.Def != definitionSum(a.def):
+	case !same, age > resumable, n.Def != definitionSum(a.def):
 		a.cfg.Log.WarnContext(ctx, "a run that was handed over is given up, and the feed pulled anew", "feed", a.def.ID, "run", n.Run.ID,
 			"handed_over", u.Written, "other_job", !same, "other_definition", n.Def != definitionSum(a.def))
 	default:

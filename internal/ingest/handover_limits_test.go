@@ -103,7 +103,7 @@ func TestHandOver_OtherJobs(t *testing.T) {
 	if _, err := l.process(l.store).Run(t.Context(), next); !errors.Is(err, ingest.ErrElsewhere) || !strings.Contains(err.Error(), "of job j1 was handed over at 2026-03-02T12:00:00Z") {
 		t.Error(err)
 	}
-	l.advance(5 * time.Hour)
+	l.advance(7 * time.Hour)
 	hits := l.srv.Hits("/a")
 	l.end(d, next, 2)
 	if l.srv.Hits("/a") != hits+1 {

@@ -134,11 +134,33 @@ func TestHandOver_TwoChains(t *testing.T) {
 	}
 }
 
+// Segments that go while the last part runs, as where somebody sweeps them, are made
+// anew before the head names them.
+func TestHandOver_SegmentsSweptMeanwhile(t *testing.T) {
+	l, d, j := begun(t, nil)
+	var first string
+	for _, key := range l.keys("segments/") {
+		if strings.HasPrefix(key, "segments/a/00000002-") {
+			first = key
+		}
+	}
+	run, err := l.process(&watched{Store: l.store, prefix: "segments/", hook: func(n int, err error) error {
+		if n == 2 {
+			err = errors.Join(err, l.store.Delete(t.Context(), first))
+		}
+		return err
+	}}).Run(t.Context(), j)
+	if err != nil || run.Status != intel.RunOK || first == "" {
+		t.Fatalf("%+v, %v, %q", run, err, first)
+	}
+	l.done(d, j, 2)
+}
+
 // Nobody goes on with a run whose segments may be swept soon.
 func TestHandOver_TooOld(t *testing.T) {
 	l, d, j := begun(t, nil)
 	hits := l.srv.Hits("/a")
-	l.advance(13 * time.Hour)
+	l.advance(5 * time.Hour) // and the minute of before
 	if run := l.end(d, j, 2); run.Parts != 0 || l.srv.Hits("/a") != hits+1 {
 		t.Errorf("%+v, %d downloads", run, l.srv.Hits("/a")-hits)
 	}
