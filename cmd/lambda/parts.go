@@ -51,7 +51,7 @@ func (s *settings) build(ctx context.Context) (h awslambda.Handlers, err error) 
 	case awslambda.FunctionAPI:
 		h.API, err = p.api(ctx)
 	case awslambda.FunctionHealth:
-		h.Health, err = p.health()
+		h.Health, err = p.health(ctx)
 	}
 	return h, err
 }
@@ -107,6 +107,10 @@ func (p *parts) ingest(ctx context.Context) (awslambda.Handler, error) {
 			return nil, err
 		}
 	}
+	if p.standard() {
+		h, err := p.followed(ctx, g.Handle)
+		return p.reloaded(h), err
+	}
 	return p.reloaded(g.Handle), nil
 }
 
@@ -157,12 +161,12 @@ func (r *feedRunner) tidy(ctx context.Context, run intel.Run) error {
 }
 
 func (p *parts) api(ctx context.Context) (awslambda.Handler, error) {
-	c, err := corpus.Open(ctx, p.store, corpus.Options{Now: p.now})
+	e, c, err := p.answering(ctx)
 	if err != nil {
 		return nil, err
 	}
 	runner := p.runner(p.store, c)
-	feeds := p.feeds(runner, engine{c})
+	feeds := p.feeds(runner, e)
 	if p.topic != "" {
 		topic, err := p.openTopic(ctx)
 		if err != nil {
@@ -171,18 +175,27 @@ func (p *parts) api(ctx context.Context) (awslambda.Handler, error) {
 		t := &awslambda.Trigger{Publish: topic, Runs: runner, Now: p.now, Sleep: awslambda.Pause, ID: rand.Text}
 		feeds.Trigger = t.Run
 	}
-	fresh := &awslambda.Fresh{Refresh: c.Refresh, Reload: p.catalogue.Reload, Now: p.now, Log: p.log}
-	fresh.Opened()
+	fresh := &awslambda.Fresh{Refresh: e.Refresh, Reload: p.catalogue.Reload, Now: p.now, Log: p.log}
+	if !p.standard() { // of a cluster nothing is known yet
+		fresh.Opened()
+	}
 	keys := auth.New(&awslambda.Kept{Store: p.store, Keys: []string{auth.Object}, For: keysKept, Now: p.now}, p.now)
 	a := &awslambda.API{Fresh: fresh.Look, Stream: p.stream, Now: p.now, Log: p.log,
 		Handler: app.Handler(app.HandlerConfig{Feeds: feeds, Keys: keys, Version: version, Ready: fresh.Ready, Log: p.log, TempDir: p.cache})}
 	return a.Handle, nil
 }
 
-func (p *parts) health() (awslambda.Handler, error) {
+func (p *parts) health(ctx context.Context) (awslambda.Handler, error) {
 	e := &heads{}
 	feeds := p.feeds(p.runner(p.store, nil), e)
 	h := &awslambda.Health{Feeds: feeds, Namespace: p.metrics, Now: p.now, Log: p.log}
+	if p.standard() {
+		x, err := p.openIndex(ctx, askTime)
+		if err != nil {
+			return nil, err
+		}
+		h.Behind = x.catchUp().Behind
+	}
 	hooks, err := p.receivers()
 	if err != nil {
 		return nil, err

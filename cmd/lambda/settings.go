@@ -75,8 +75,6 @@ func readSettings(environ []string) (*settings, error) {
 		return s, errors.New("EI_DATA is not set: want s3://BUCKET, or a folder")
 	case s.topic == "" && s.function == awslambda.FunctionScheduler:
 		return s, errors.New("EI_JOBS_TOPIC is not set: want the ARN of the topic that jobs are published to")
-	case s.Engine == config.EngineOpenSearch && s.function != awslambda.FunctionScheduler && s.function != awslambda.FunctionHealth:
-		return s, fmt.Errorf("EI_ENGINE=opensearch is not there yet for functions: want embedded")
 	}
 	return s, os.MkdirAll(s.cache, 0o700)
 }

@@ -18,9 +18,9 @@ locals {
 
   search_actions = {
     scheduler = []
-    ingest    = ["es:ESHttpGet", "es:ESHttpHead", "es:ESHttpPost", "es:ESHttpPut", "es:ESHttpDelete"]
-    api       = ["es:ESHttpGet", "es:ESHttpHead", "es:ESHttpPost", "es:ESHttpDelete"]
-    health    = []
+    ingest    = ["es:ESHttpGet", "es:ESHttpPost", "es:ESHttpPut", "es:ESHttpDelete"]
+    api       = ["es:ESHttpPost", "es:ESHttpDelete"]                 # points in time are deleted
+    health    = ["es:ESHttpGet", "es:ESHttpPost", "es:ESHttpDelete"] # which feeds the index is behind with
   }
 
   aws_statements = {

@@ -20,6 +20,9 @@ type Health struct {
 	Feeds Lister
 	// Alerts tells receivers what changed; nil: there are none.
 	Alerts func(ctx context.Context) error
+	// Behind names the feeds of which the index has not what the store has; nil: there
+	// is no index.
+	Behind func(ctx context.Context) ([]string, error)
 	// Namespace is that of the metrics in CloudWatch.
 	Namespace string
 	Now       func() time.Time
@@ -41,8 +44,12 @@ func (h *Health) Handle(ctx context.Context, e Event) (Reply, error) {
 		return Reply{}, fmt.Errorf("the state of the feeds cannot be read: %w", err)
 	}
 	classes, metrics := tally(views, h.Now())
-	names := make([]map[string]string, len(metrics))
 	attrs := []slog.Attr{slog.String("request", e.ID), slog.Any("classes", classes), slog.Any("sick", sickOnes(views))}
+	if h.Behind != nil {
+		more, said := h.index(ctx)
+		metrics, attrs = append(metrics, more...), append(attrs, said)
+	}
+	names := make([]map[string]string, len(metrics))
 	for i, m := range metrics {
 		names[i] = map[string]string{"Name": m.name, "Unit": m.unit}
 		attrs = append(attrs, slog.Float64(m.name, m.value))
@@ -57,6 +64,19 @@ func (h *Health) Handle(ctx context.Context, e Event) (Reply, error) {
 	}
 	body, err := json.Marshal(map[string]any{"feeds": len(views), "classes": classes})
 	return Reply{JSON: body}, err
+}
+
+// index says how the index stands to the store. Where that cannot be found out it
+// says so, and counts nothing.
+func (h *Health) index(ctx context.Context) ([]metric, slog.Attr) {
+	behind, err := h.Behind(ctx)
+	if err != nil {
+		return []metric{{"IndexFailing", "Count", 1}}, slog.String("index_error", err.Error())
+	}
+	if behind == nil {
+		behind = []string{}
+	}
+	return []metric{{"IndexFailing", "Count", 0}, {"IndexBehind", "Count", float64(len(behind))}}, slog.Any("index_behind", behind)
 }
 
 // tally counts the feeds by class and makes the metrics.

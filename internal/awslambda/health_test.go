@@ -117,3 +117,27 @@ func TestTrigger_HandsOverAndWaits(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// How the index stands is said where there is one, and where that is not known it is
+// said that it is not.
+func TestHealth_Index(t *testing.T) {
+	for _, c := range []struct {
+		behind     []string
+		err        error
+		want, lack string
+	}{
+		{nil, nil, `"IndexFailing":0,"IndexBehind":0`, "index_error"},
+		{[]string{"a", "b"}, nil, `"index_behind":["a","b"]`, "index_error"},
+		{nil, errors.New("403 for this role"), `"index_error":"403 for this role"`, "IndexBehind"},
+	} {
+		var out bytes.Buffer
+		h := &awslambda.Health{Feeds: wards{}, Namespace: "X", Now: time.Now, Log: slog.New(slog.NewJSONHandler(&out, nil)),
+			Behind: func(context.Context) ([]string, error) { return c.behind, c.err }}
+		if _, err := h.Handle(t.Context(), awslambda.Event{}); err != nil {
+			t.Fatal(err)
+		}
+		if s := out.String(); !strings.Contains(s, c.want) || strings.Contains(s, c.lack) || !strings.Contains(s, `{"Name":"IndexFailing","Unit":"Count"}`) {
+			t.Errorf("%v, %v: %s", c.behind, c.err, s)
+		}
+	}
+}

@@ -20,9 +20,13 @@ func Of(c *corpus.Corpus) Source { return Source{c.View(), c.ID(), c.Err()} }
 // Feeds implements opensearch.Source.
 func (s Source) Feeds() (out []opensearch.Feed) {
 	for _, h := range s.View.Feeds() {
-		out = append(out, opensearch.Feed{Info: h.Info, LastGood: h.LastGood, Purged: h.Purged, Lost: h.Lost})
+		out = append(out, feedOf(h))
 	}
 	return out
+}
+
+func feedOf(h *corpus.Head) opensearch.Feed {
+	return opensearch.Feed{Info: h.Info, LastGood: h.LastGood, Purged: h.Purged, Lost: h.Lost}
 }
 
 // ID implements opensearch.Source.

@@ -2,8 +2,6 @@ package opensearch
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"time"
 )
 
@@ -22,12 +20,7 @@ func (e *Engine) Feeds(ctx context.Context) ([]Feed, error) {
 	if !f.Filled {
 		return nil, ErrUnsynced
 	}
-	var out []Feed
-	for _, id := range slices.Sorted(maps.Keys(f.Feeds)) {
-		have := f.Feeds[id]
-		out = append(out, Feed{Info: have.Info, LastGood: time.UnixMilli(have.LastGood).UTC(), Purged: instantOf(have.Purged), Lost: instantOf(have.Lost)})
-	}
-	return out, nil
+	return f.list(), nil
 }
 
 // instantOf is the inverse of millisOf.

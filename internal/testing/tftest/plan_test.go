@@ -70,8 +70,9 @@ func withSearch() map[string][]string {
 	for role, actions := range lean {
 		out[role] = slices.Clone(actions)
 	}
-	out["ingest"] = append(out["ingest"], "es:ESHttpDelete", "es:ESHttpGet", "es:ESHttpHead", "es:ESHttpPost", "es:ESHttpPut")
-	out["api"] = append(out["api"], "es:ESHttpDelete", "es:ESHttpGet", "es:ESHttpHead", "es:ESHttpPost")
+	out["ingest"] = append(out["ingest"], "es:ESHttpDelete", "es:ESHttpGet", "es:ESHttpPost", "es:ESHttpPut")
+	out["api"] = append(out["api"], "es:ESHttpDelete", "es:ESHttpPost")
+	out["health"] = append(out["health"], "es:ESHttpDelete", "es:ESHttpGet", "es:ESHttpPost")
 	return out
 }
 
