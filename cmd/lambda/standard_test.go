@@ -31,6 +31,7 @@ import (
 type front struct {
 	*httptest.Server
 	mu      sync.Mutex
+	proxy   *httputil.ReverseProxy
 	methods map[string]bool
 	meddle  func(w http.ResponseWriter, r *http.Request, pass func()) // nil: everything passes
 }
@@ -41,14 +42,13 @@ func newFront(t testing.TB, c *opensearchtest.Cluster) *front {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy := httputil.NewSingleHostReverseProxy(target)
-	f := &front{methods: map[string]bool{}}
+	f := &front{proxy: httputil.NewSingleHostReverseProxy(target), methods: map[string]bool{}}
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
 		f.methods[r.Method] = true
 		meddle := f.meddle
 		f.mu.Unlock()
-		pass := func() { proxy.ServeHTTP(w, r) }
+		pass := func() { f.proxy.ServeHTTP(w, r) }
 		if meddle == nil {
 			pass()
 			return
@@ -468,10 +468,7 @@ func TestStandard_KilledInMidSync(t *testing.T) {
 			return
 		}
 		rec := httptest.NewRecorder()
-		(&httputil.ReverseProxy{Director: func(r *http.Request) {
-			u, _ := url.Parse(opensearchtest.Shared(t, opensearchtest.V2).URLs[0])
-			r.URL.Scheme, r.URL.Host = u.Scheme, u.Host
-		}}).ServeHTTP(rec, r)
+		p.fronts["ingest"].proxy.ServeHTTP(rec, r)
 		written <- struct{}{}
 		<-stop // it never hears that they were written
 		panic(http.ErrAbortHandler)
