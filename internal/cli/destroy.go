@@ -62,7 +62,7 @@ func (p *program) destroy(ctx context.Context, o *destroyOptions) error {
 		return err
 	}
 	if o.export != "" {
-		if err := p.exportBucket(ctx, s.Account, o); err != nil {
+		if err := p.exportData(ctx, s.Account.Bucket(o.env), s.Account.Region, o.export); err != nil {
 			return err
 		}
 	}
@@ -91,17 +91,17 @@ func (p *program) destroy(ctx context.Context, o *destroyOptions) error {
 	return nil
 }
 
-// exportBucket writes a backup of an environment's data.
-func (p *program) exportBucket(ctx context.Context, a *deploy.Account, o *destroyOptions) error {
-	store, err := dataOf(ctx, &deploy.Outputs{Bucket: a.Bucket(o.env), Region: a.Region})
+// exportData writes a backup of a bucket to a file.
+func (p *program) exportData(ctx context.Context, bucket, region, file string) error {
+	store, err := dataOf(ctx, &deploy.Outputs{Bucket: bucket, Region: region})
 	if err != nil {
 		return failedDeploy(err)
 	}
-	p.talk.say("Exporting %s to %s …", a.Bucket(o.env), o.export)
-	n, err := backupFile(ctx, store, o.export, local.BackupOptions{Now: p.now(), Plain: strings.HasSuffix(o.export, ".tar"), OnCopy: p.copied("export")})
+	p.talk.say("Exporting %s to %s …", bucket, file)
+	n, err := backupFile(ctx, store, file, local.BackupOptions{Now: p.now(), Plain: strings.HasSuffix(file, ".tar"), OnCopy: p.copied("export")})
 	p.talk.finished("export")
 	if err != nil {
-		return &failure{exitUnreachable, fmt.Errorf("export of %s: %w", a.Bucket(o.env), err), "Nothing was destroyed."}
+		return &failure{exitUnreachable, fmt.Errorf("export of %s: %w", bucket, err), "Nothing was destroyed."}
 	}
 	p.talk.say("Exported %s, %s. Secrets are not in it.", plural(n.Objects, "object"), bytesText(n.Bytes))
 	return nil
