@@ -33,7 +33,7 @@ func (s *settings) openBucket(ctx context.Context) (blob.Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("EI_CACHE: %w", err)
 	}
-	c, err := aws.NewCached(store, aws.CacheOptions{Folder: folder, Max: size, Now: s.now})
+	c, err := aws.NewCached(store, aws.CacheOptions{Folder: folder, Max: size, Now: s.now, Parts: s.function == awslambda.FunctionAPI})
 	if err != nil {
 		return nil, fmt.Errorf("EI_CACHE: %w", err)
 	}
@@ -48,6 +48,30 @@ func (s *settings) cacheBytes(folder string) (int64, error) {
 	}
 	free, err := local.FreeSpace(s.cache)
 	return int64(cacheShare * float64(int64(free)+aws.Copies(folder))), err
+}
+
+// filler is a store that fetches in the background what it has mapped in parts.
+type filler interface {
+	Fill(ctx context.Context) error
+}
+
+// fill lets the store fetch the rest of what was opened. The process may be frozen
+// meanwhile, and goes on with it at the next event; what a look-up wants before it is
+// there the look-up fetches.
+func (p *parts) fill(ctx context.Context) {
+	f, ok := p.store.(filler)
+	if !ok {
+		return
+	}
+	go func() {
+		text := ""
+		if err := f.Fill(context.WithoutCancel(ctx)); err != nil {
+			text = err.Error()
+		}
+		if was := p.unfilled.Swap(&text); text != "" && (was == nil || *was != text) {
+			p.log.Warn("segments are not whole yet; look-ups fetch what they want of them", "error", text)
+		}
+	}()
 }
 
 // openSecrets returns what finds secrets: the variables EI_SECRET_NAME, then the

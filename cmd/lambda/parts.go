@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	elasticintel "github.com/elasticintel/elasticintel"
@@ -24,6 +25,7 @@ type parts struct {
 	store     blob.Store
 	catalogue *awslambda.Catalogue
 	secret    func(name string) (string, bool)
+	unfilled  atomic.Pointer[string] // why segments could not be made whole, as last said
 }
 
 // keysKept is for how long the API keys that were read last serve while the store
@@ -175,7 +177,12 @@ func (p *parts) api(ctx context.Context) (awslambda.Handler, error) {
 		t := &awslambda.Trigger{Publish: topic, Runs: runner, Now: p.now, Sleep: awslambda.Pause, ID: rand.Text}
 		feeds.Trigger = t.Run
 	}
-	fresh := &awslambda.Fresh{Refresh: e.Refresh, Reload: p.catalogue.Reload, Now: p.now, Log: p.log}
+	p.fill(ctx)
+	refresh := func(ctx context.Context) (bool, error) {
+		defer p.fill(ctx)
+		return e.Refresh(ctx)
+	}
+	fresh := &awslambda.Fresh{Refresh: refresh, Reload: p.catalogue.Reload, Now: p.now, Log: p.log}
 	if !p.standard() { // of a cluster nothing is known yet
 		fresh.Opened()
 	}

@@ -42,6 +42,7 @@ type CacheOptions struct {
 	Folder string           // made where it is missing; several processes and stores may share it
 	Max    int64            // bytes of the folder, as far as what is in use allows; no bound where 0
 	Now    func() time.Time // required
+	Parts  bool             // MapPart fetches in parts; on systems where a file's mapping shows what is written later
 }
 
 // Cached is a Store that is a blob.Mapper as well: what it maps of segments is a
@@ -52,10 +53,14 @@ type Cached struct {
 	folder string
 	max    int64
 	now    func() time.Time
+	parts  bool
 
 	mu       sync.Mutex
 	fetching map[string]*fetching // by file
 	used     map[string]int       // how many mappings this process has, by file
+	parted   map[string]*part     // mapped in parts and not whole yet, by file
+	pending  []*part              // what Fill has to do
+	filling  bool
 }
 
 // fetching is a download that several wait for.
@@ -75,7 +80,8 @@ func NewCached(s *Store, o CacheOptions) (*Cached, error) {
 	if err := os.MkdirAll(o.Folder, 0o700); err != nil {
 		return nil, fmt.Errorf("cache folder %s: %w", o.Folder, err)
 	}
-	c := &Cached{Store: s, folder: o.Folder, max: o.Max, now: o.Now, fetching: map[string]*fetching{}, used: map[string]int{}}
+	c := &Cached{Store: s, folder: o.Folder, max: o.Max, now: o.Now, parts: o.Parts,
+		fetching: map[string]*fetching{}, used: map[string]int{}, parted: map[string]*part{}}
 	c.clean()
 	return c, nil
 }
@@ -121,13 +127,7 @@ func (c *Cached) open(file string) ([]byte, func(), error) {
 	c.mu.Lock()
 	c.used[file]++
 	c.mu.Unlock()
-	release := sync.OnceFunc(func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.used[file]--; c.used[file] == 0 {
-			delete(c.used, file)
-		}
-	})
+	release := sync.OnceFunc(func() { c.unused(file) })
 	f, err := os.Open(file)
 	if err != nil {
 		release()
@@ -151,9 +151,22 @@ func (c *Cached) open(file string) ([]byte, func(), error) {
 	return data, func() { unmap(); release() }, nil
 }
 
+// unused ends one use of a file.
+func (c *Cached) unused(file string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.used[file]--; c.used[file] == 0 {
+		delete(c.used, file)
+	}
+}
+
 // Forget implements blob.Forgetter: the next Map fetches the object anew.
 func (c *Cached) Forget(key string) bool {
-	return immutable(key) && os.Remove(c.file(key)) == nil
+	if !immutable(key) {
+		return false
+	}
+	spoiled := c.spoil(c.file(key))
+	return os.Remove(c.file(key)) == nil || spoiled
 }
 
 // fetch brings an object into its file, once for all who ask meanwhile. It
@@ -322,12 +335,23 @@ func (c *Cached) evict(size int64) {
 	}
 }
 
-// clean removes what killed processes left half-written.
+// clean removes what killed processes left half-written: what is mapped in parts as
+// soon as nobody has it, other files after some time.
 func (c *Cached) clean() {
 	files, _ := c.copies()
 	for _, st := range files {
-		if filepath.Ext(st.Name()) == tempExt && c.now().Sub(st.ModTime()) > tempAge {
-			_ = os.Remove(filepath.Join(c.folder, st.Name()))
+		name := filepath.Join(c.folder, st.Name())
+		switch {
+		case filepath.Ext(name) != tempExt:
+		case strings.HasPrefix(st.Name(), partPrefix):
+			if f, err := os.Open(name); err == nil {
+				if blob.Lock(f, false) == nil {
+					_ = os.Remove(name)
+				}
+				_ = f.Close()
+			}
+		case c.now().Sub(st.ModTime()) > tempAge:
+			_ = os.Remove(name)
 		}
 	}
 }

@@ -60,6 +60,14 @@ type Mapper interface {
 	Map(ctx context.Context, key string) (data []byte, release func(), err error)
 }
 
+// PartMapper is what a Mapper offers that can map an object before all of it is there.
+type PartMapper interface {
+	// MapPart is Map of an object of size bytes of which those from tail on are there at
+	// once. Of those before it only what need has returned nil for may be believed; need
+	// may be called at any time until release, and is nil where all is there.
+	MapPart(ctx context.Context, key string, size, tail int64) (data []byte, need func(off, n int) error, release func(), err error)
+}
+
 // Forgetter is what a Mapper offers that keeps copies of objects.
 type Forgetter interface {
 	// Forget throws the copy of an object away, since it is damaged. False where

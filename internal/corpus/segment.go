@@ -24,8 +24,9 @@ type segment struct {
 	data []byte
 	foot *footer
 
-	forget func() bool // throws a damaged copy away, so that the next opening has a good one; nil where the store keeps none
-	stale  atomic.Bool // that was done: the next Refresh opens it anew
+	need   func(off, n int) error // waits for bytes that are not there yet; nil where all are
+	forget func() bool            // throws a damaged copy away, so that the next opening has a good one; nil where the store keeps none
+	stale  atomic.Bool            // that was done: the next Refresh opens it anew
 
 	heap, sums               []byte
 	byHash, byAddress        keyed // all records; ip-ports by their address
@@ -64,11 +65,11 @@ func openSegment(ctx context.Context, store blob.Store, ref SegmentRef, h hasher
 }
 
 func openSegmentOnce(ctx context.Context, store blob.Store, ref SegmentRef, h hasher) (*segment, error) {
-	data, release, err := blob.Open(ctx, store, ref.Key)
+	data, need, release, err := mapSegment(ctx, store, ref)
 	if err != nil {
 		return nil, fmt.Errorf("segment %s: %w", ref.Key, err)
 	}
-	s := &segment{key: ref.Key, data: data}
+	s := &segment{key: ref.Key, data: data, need: need}
 	if f, ok := store.(blob.Forgetter); ok {
 		s.forget = func() bool { return f.Forget(ref.Key) }
 	}
@@ -82,6 +83,27 @@ func openSegmentOnce(ctx context.Context, store blob.Store, ref SegmentRef, h ha
 		return nil, fmt.Errorf("segment %s: %w", ref.Key, err)
 	}
 	return s, nil
+}
+
+// mapSegment maps a segment, in parts where the store can: the tables at its end,
+// which every look-up goes by, and what is checked block by block when it is read.
+func mapSegment(ctx context.Context, store blob.Store, ref SegmentRef) (data []byte, need func(off, n int) error, release func(), err error) {
+	p, ok := store.(blob.PartMapper)
+	if !ok {
+		data, release, err = blob.Open(ctx, store, ref.Key)
+		return data, nil, release, err
+	}
+	// Hash and offset of each record, a checksum of each block, and what is small.
+	tail := 12*int64(ref.Listings) + ref.Bytes/blockSize*8 + 64<<10
+	return p.MapPart(ctx, ref.Key, ref.Bytes, max(0, ref.Bytes-tail))
+}
+
+// wants returns when the bytes are there, of a segment that is mapped in parts.
+func (s *segment) wants(off, n int) error {
+	if s.need == nil || n <= 0 {
+		return nil
+	}
+	return s.need(off, n)
 }
 
 func (s *segment) load(ref SegmentRef, h hasher) (err error) {
@@ -181,6 +203,9 @@ func (s *segment) section(id uint32) section {
 }
 
 func (s *segment) checkSection(sec section) error {
+	if err := s.wants(sec.off, sec.len); err != nil {
+		return err
+	}
 	if sec.len > 0 && xxhash.Sum64(s.bytes(sec.id)) != sec.sum {
 		return fmt.Errorf("%w: checksum of section %v at byte %d", ErrCorrupt, sec, sec.off)
 	}
@@ -221,8 +246,15 @@ func (s *segment) loadTables(ref SegmentRef) error {
 // check compares the checksums of the blocks that hold data[off:off+n], those
 // that were not compared before. The heap begins at data[0].
 func (s *segment) check(off, n int) error {
+	asked := false
 	for b, end := off>>blockBits, (off+n-1)>>blockBits; b <= end; b++ {
 		if s.checked[b>>5].Load()&(1<<(b&31)) == 0 {
+			if !asked {
+				if err := s.wants(b<<blockBits, (end-b+1)<<blockBits); err != nil {
+					return fmt.Errorf("segment %s: %w", s.key, err)
+				}
+				asked = true
+			}
 			if err := s.checkBlock(b); err != nil {
 				return err
 			}
