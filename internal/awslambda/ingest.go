@@ -194,6 +194,8 @@ func (g *Ingest) one(ctx context.Context, l *line, body string, alone bool) {
 // handOver publishes the job of the next part. Where that fails the message of this
 // one comes again, and its run goes on as that of the next would.
 func (g *Ingest) handOver(ctx context.Context, j Job, part int) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeDown) // what was kept must be told of, while there is a process
+	defer cancel()
 	j.Part = part
 	each, err := g.Publish.Publish(ctx, []Job{j})
 	if err = errors.Join(append(each, err)...); err != nil {

@@ -32,6 +32,16 @@ func TestHandOver_NoProgress(t *testing.T) {
 		t.Errorf("left: %v", left)
 	}
 	l.end(d, partOf(d, "j2"), 3) // the schedule's next job, with time enough
+
+	l = memLab(t)
+	l.serve("a", append(names("n", 120), names("m", 80)...)...)
+	d = l.def("a", nil)
+	if _, err = l.part(partOf(d, "j"), "raw/", 1); !errors.Is(err, ingest.ErrHandedOver) {
+		t.Fatal(err)
+	}
+	if run, err = l.timeOut(partOf(d, "j")); err != nil || run.Code != ingest.CodeTimeLimit || !strings.Contains(run.Reason, "part 2 had not parsed the list again") {
+		t.Errorf("%+v, %v", run, err)
+	}
 }
 
 // timeOut does a part whose time is up when it begins to read the raw bytes.

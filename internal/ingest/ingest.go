@@ -234,6 +234,8 @@ func (a *attempt) tooLong() *failure {
 	switch st := &a.relay.state; {
 	case a.relay.part >= MaxParts:
 		what = fmt.Sprintf("%d of %d shards were done in %d parts, the most there may be", len(st.Done), st.Shards, a.relay.part)
+	case a.relay.part > 1 && st.Shards == 0:
+		what = fmt.Sprintf("part %d had not parsed the list again", a.relay.part)
 	case a.relay.part > 1:
 		what = fmt.Sprintf("part %d got no further than %d of %d shards", a.relay.part, len(st.Done), st.Shards)
 	case a.run.Bytes > 0:
