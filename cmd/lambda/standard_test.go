@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,12 +19,19 @@ import (
 	"testing"
 	"time"
 
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/elasticintel/elasticintel/internal/auth"
+	"github.com/elasticintel/elasticintel/internal/aws"
 	"github.com/elasticintel/elasticintel/internal/awslambda"
 	"github.com/elasticintel/elasticintel/internal/blob"
+	"github.com/elasticintel/elasticintel/internal/testing/awstest"
 	"github.com/elasticintel/elasticintel/internal/testing/feedserver"
+	"github.com/elasticintel/elasticintel/internal/testing/lambdatest"
 	"github.com/elasticintel/elasticintel/internal/testing/opensearchtest"
 )
 
@@ -43,6 +52,7 @@ func newFront(t testing.TB, c *opensearchtest.Cluster) *front {
 		t.Fatal(err)
 	}
 	f := &front{proxy: httputil.NewSingleHostReverseProxy(target), methods: map[string]bool{}}
+	f.proxy.ErrorLog = log.New(io.Discard, "", 0) // of requests that were given up
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
 		f.methods[r.Method] = true
@@ -174,7 +184,7 @@ type reply struct {
 
 func (p *profiles) ask(f *process, c call) (a reply) {
 	p.t.Helper()
-	for range 5 {
+	for start := time.Now(); time.Since(start) < limit; {
 		r := f.Invoke(c.event(p.key), limit)
 		a = reply{}
 		if err := json.Unmarshal(r.Body, &a); err != nil {
@@ -488,5 +498,119 @@ func TestStandard_KilledInMidSync(t *testing.T) {
 	p.same("after the kill")
 	if n := p.documents(); n != 5 {
 		t.Errorf("%d documents, want 5\n%s", n, second.out)
+	}
+}
+
+// A feed whose data cannot be read holds up no other, and is not taken for one that
+// lists nothing: what nobody else lists is not known, in either profile, until its
+// data is back.
+func TestStandard_DamagedFeed(t *testing.T) {
+	t.Parallel()
+	for name, prefix := range map[string]string{"segments": "segments/", "head": "heads/b"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newProfiles(t)
+			for _, id := range []string{"a", "b", "c"} {
+				p.feed(id, "domain")
+				p.pub.SetString("/"+id, "one."+id+".example\n")
+			}
+			in := p.function("ingest", true)
+			p.ingest(in, p.job("a"))
+			old, err := p.store.List(t.Context(), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.ingest(p.function("ingest", false), p.job("b"))
+			now, err := p.store.List(t.Context(), prefix)
+			if err != nil {
+				t.Fatal(err)
+			}
+			harmed := map[string][]byte{}
+			for _, i := range now {
+				if !slices.ContainsFunc(old, func(o blob.Info) bool { return o.Key == i.Key }) {
+					if harmed[i.Key], _, err = blob.Read(t.Context(), p.store, i.Key); err != nil {
+						t.Fatal(err)
+					}
+					if _, err := blob.Write(t.Context(), p.store, i.Key, []byte("damaged"), blob.Cond{}); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			p.ingest(in, p.job("c"))
+			lite, standard := p.function("api", false), p.function("api", true)
+			for value, want := range map[string]int{"one.a.example": 200, "one.c.example": 200, "absent.example": 503, "one.b.example": 503} {
+				for profile, f := range map[string]*process{"lite": lite, "standard": standard} {
+					if a := p.ask(f, lookup(value)); a.StatusCode != want {
+						t.Errorf("%d harmed, %s, %s: %d, want %d: %s", len(harmed), profile, value, a.StatusCode, want, a.Body)
+					}
+				}
+			}
+			for key, data := range harmed { // from a backup
+				if _, err := blob.Write(t.Context(), p.store, key, data, blob.Cond{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p.ingest(in, p.job("c"))
+			p.same("mended")
+		})
+	}
+}
+
+// On a bucket: the lease is an object there, and the function of the API has its
+// answers of the index while no segment comes into its folder.
+func TestStandard_Bucket(t *testing.T) {
+	t.Parallel()
+	p := newProfiles(t)
+	server := awstest.Ministack(t)
+	cfg, err := config.LoadDefaultConfig(t.Context(), config.WithBaseEndpoint(server.URL), config.WithRegion("us-east-1"), config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("test", "test", "")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true })
+	if _, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: sdk.String("intel")}); err != nil {
+		t.Fatal(err)
+	}
+	p.env = append(server.Env(), "EI_DATA=s3://intel")
+	put := func(key string, body []byte) {
+		t.Helper()
+		if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: sdk.String("intel"), Key: &key, Body: bytes.NewReader(body)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, id := range []string{"a", "b"} {
+		p.feed(id, "domain")
+		p.pub.SetString("/"+id, "one."+id+".example\n")
+	}
+	for _, key := range []string{"feeds.d/a.json", "feeds.d/b.json", auth.Object} { // as they were made in the folder
+		data, _, err := blob.Read(t.Context(), p.store, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(key, data)
+	}
+	in, other := p.function("ingest", true), p.function("ingest", true)
+	one, two := in.Send(p.job("a"), limit), other.Send(p.job("b"), limit) // both want the index
+	for _, r := range []<-chan lambdatest.Result{one, two} {
+		if r := <-r; string(r.Body) != `{"batchItemFailures":[]}` {
+			t.Errorf("ingest: %s %s", r.Body, r.Error)
+		}
+	}
+	cache := t.TempDir()
+	p.env = append(p.env, "EI_CACHE="+cache)
+	api := launch(t, p.bin, "api", append(p.env, "EI_ENGINE=opensearch", "EI_OPENSEARCH_INDEX="+p.index, "EI_OPENSEARCH_URL="+p.fronts["api"].URL)...)
+	finds(t, api, p.key, map[string]bool{"one.a.example": true, "one.b.example": true, "absent.example": false})
+	if a := p.ask(api, call{"GET", "/readyz", "", ""}); a.StatusCode != http.StatusOK {
+		t.Errorf("readyz: %+v", a)
+	}
+	if n := aws.Copies(filepath.Join(cache, "segments")); n != 0 {
+		t.Errorf("%d bytes of segments were fetched", n)
+	}
+	got, err := client.GetObject(t.Context(), &s3.GetObjectInput{Bucket: sdk.String("intel"), Key: sdk.String("state/" + p.index + ".lease")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Body.Close()
+	if data, err := io.ReadAll(got.Body); err != nil || !bytes.Contains(data, []byte(`"holder":""`)) {
+		t.Errorf("the lease was not given back: %s, %v", data, err)
 	}
 }
