@@ -217,7 +217,11 @@ func (c *costing) watching() {
 	for _, f := range c.take("aws_cloudwatch_log_metric_filter") {
 		names[text(block(f.Values, "metric_transformation"), "name")] = true
 	}
-	if n := float64(len(names)) + healthMetrics; len(names) > 0 {
+	n := float64(len(names)) + healthMetrics
+	if len(c.of["aws_opensearch_domain"]) > 0 {
+		n += indexMetrics
+	}
+	if len(names) > 0 {
 		c.line(over(n, freeMetrics)*prices["metric"].usd, "Metrics", "%s, 10 free, then $0.30", count(n))
 	}
 	if n := float64(len(c.take("aws_cloudwatch_dashboard"))); n > 0 {

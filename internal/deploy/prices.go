@@ -74,6 +74,7 @@ const (
 	rawDays         = 90                     // for which downloads are kept
 	logBytes        = 850                    // of a look-up: the access log and what Lambda writes
 	pollsPerMonth   = 5 * 3 * 60 * 24 * days // five readers wait 20 s each for the queue
-	healthMetrics   = 6                      // that the health function writes
+	healthMetrics   = 7                      // that the health function writes
+	indexMetrics    = 2                      // that it writes where a cluster is the index, too
 	messagesPerRun  = 3                      // of the queue: sent, received, deleted
 )
