@@ -44,7 +44,7 @@ func (a *Account) Outputs(ctx context.Context, env string) (*Outputs, error) {
 		return nil, fmt.Errorf("s3://%s/%s: version %d of Terraform's state cannot be read here: %w", b.Bucket, b.Key, state.Version, orUnknown(err))
 	}
 	if len(state.Outputs) == 0 {
-		return nil, fmt.Errorf("environment %q was not deployed to its end: run `elasticintel deploy --env %s` again", env, env)
+		return nil, fmt.Errorf("environment %q is half made, or half taken away: run `elasticintel deploy --env %s` or `elasticintel destroy --env %s` again", env, env, env)
 	}
 	values := map[string]json.RawMessage{}
 	for name, o := range state.Outputs {

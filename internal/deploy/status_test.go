@@ -95,7 +95,7 @@ func TestOutputs(t *testing.T) {
 		t.Fatal(err)
 	}
 	for state, want := range map[string]string{
-		`{"version":4,"outputs":{}}`:                       "was not deployed to its end: run `elasticintel deploy --env test` again",
+		`{"version":4,"outputs":{}}`:                       "is half made, or half taken away: run `elasticintel deploy --env test` or",
 		`{"version":5,"outputs":{"prefix":{"value":"x"}}}`: "version 5 of Terraform's state cannot be read here",
 		`{"version":4,"outputs":{"prefix":{"value":5}}}`:   "cannot unmarshal",
 		`{`: "cannot be read here",
