@@ -106,12 +106,6 @@ func TestDeployment(t *testing.T) {
 	}
 }
 
-// gaps are the resources that a second plan changes although nothing did, since
-// the emulator does not answer what it was told, with what it leaves out.
-var gaps = map[string]string{
-	"module.observability.aws_cloudwatch_metric_alarm.main": "period, statistic, dimensions and actions of alarms",
-}
-
 // again deploys from a machine that has never seen the environment: only gaps of
 // the emulator may be changed.
 func again(t *testing.T, o Options) {
