@@ -255,6 +255,11 @@ func (p *program) finishDeploy(ctx context.Context, s *deploy.Session, o *deploy
 	if err != nil {
 		return failedDeploy(err)
 	}
+	if out.FunctionURL != "" {
+		if err := s.Account.AllowURL(ctx, out.Prefix+"-api"); err != nil {
+			return failedDeploy(err)
+		}
+	}
 	if err := p.uploadFeeds(ctx, s.Account, out.Bucket); err != nil {
 		return failedDeploy(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -244,8 +245,9 @@ func (in *installation) life(profile string) {
 	out, log := in.deploy("--yes", "--profile", profile, "--smoke-feed", "a")
 	t.Logf("%s was deployed, and answered, in %s", profile, time.Since(start).Round(time.Second))
 	var made struct {
-		API, Key string
-		Changed  bool
+		API, Key    string
+		Changed     bool
+		FunctionURL string `json:"function_url"`
 	}
 	if err := json.Unmarshal([]byte(out), &made); err != nil || made.Key == "" || !made.Changed {
 		t.Fatalf("%v: %s", err, out)
@@ -264,6 +266,9 @@ func (in *installation) life(profile string) {
 	var refusal *refused
 	if err := NewAPI(made.API, "ei_wrong").call(t.Context(), http.MethodGet, "/api/v1/indicators/a.example", nil, nil); !errors.As(err, &refusal) || refusal.status != http.StatusUnauthorized {
 		t.Errorf("with a wrong key: %v", err)
+	}
+	if made.FunctionURL != "" {
+		in.ownURL(made.FunctionURL, made.Key)
 	}
 	if out, _ := in.run("aws", "status", "--json"); !strings.Contains(out, `"healthy": 3`) && !strings.Contains(out, `"healthy":3`) {
 		t.Error(out)
@@ -290,6 +295,35 @@ func (in *installation) life(profile string) {
 	}
 }
 
+// ownURL asks the function itself, and looks at who may.
+func (in *installation) ownURL(address, key string) {
+	in.t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(in.t.Context(), http.MethodGet, in.server.URL+"/api/v1/indicators/b.example", nil)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	req.Host = u.Host
+	req.Header.Set("Authorization", "Bearer "+key)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if text, err := io.ReadAll(resp.Body); err != nil || !strings.Contains(string(text), `"found":true`) {
+		in.t.Errorf("the function's own URL: %s %v %s", resp.Status, err, text)
+	}
+	policy := in.ask(request{service: "lambda", name: "GetPolicy", method: http.MethodGet, path: "/2015-03-31/functions/" + Prefix(in.env) + "-api/policy"})
+	for _, action := range []string{urlStatement, "lambda:InvokeFunction", "lambda:InvokeFunctionUrl"} {
+		if !strings.Contains(policy, action) {
+			in.t.Errorf("%s is not in %s", action, policy)
+		}
+	}
+}
+
 // needsProvider ends a test where the AWS provider cannot be had.
 func needsProvider(t *testing.T) {
 	t.Helper()
@@ -304,7 +338,9 @@ func needsProvider(t *testing.T) {
 func TestEndToEnd(t *testing.T) {
 	t.Parallel()
 	needsProvider(t)
-	install(t, "e2e", awstest.Ministack(t)).life("lite")
+	in := install(t, "e2e", awstest.Ministack(t))
+	in.set = append(in.set, "--set", "function_url=true")
+	in.life("lite")
 }
 
 // domainAddress is where Terraform has the domain.
