@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -61,10 +62,10 @@ func TestStandard_ClusterAway(t *testing.T) {
 		t.Errorf("a throttled cluster: %+v", a)
 	}
 	p.fronts["api"].set(nil)
-	var refusals int
+	var refusals atomic.Int32 // requests come from several goroutines
 	p.fronts["ingest"].set(func(w http.ResponseWriter, r *http.Request, pass func()) {
 		if strings.HasSuffix(r.URL.Path, "/_bulk") {
-			if refusals++; refusals <= 3 {
+			if refusals.Add(1) <= 3 {
 				throttled(w)
 				return
 			}
@@ -72,8 +73,8 @@ func TestStandard_ClusterAway(t *testing.T) {
 		pass()
 	})
 	p.ingest(p.function("ingest", true), p.job("b")) // another process, whose client knows of no failure
-	if refusals <= 3 {
-		t.Errorf("%d bulk requests", refusals)
+	if n := refusals.Load(); n <= 3 {
+		t.Errorf("%d bulk requests", n)
 	}
 	p.leased()
 	p.same("after the outage")
@@ -134,13 +135,13 @@ func killedInMidSync(t *testing.T, restored bool) {
 	p.pub.SetString("/a", "two.a.example\nthree.a.example\n")
 	written, stop := make(chan struct{}, 10), make(chan struct{})
 	defer close(stop)
-	bulks := 0
+	var bulks atomic.Int32
 	p.fronts["ingest"].set(func(w http.ResponseWriter, r *http.Request, pass func()) {
 		if !strings.HasSuffix(r.URL.Path, "/_bulk") {
 			pass()
 			return
 		}
-		if bulks++; bulks == 1 { // what is about to be sent
+		if bulks.Add(1) == 1 { // what is about to be sent
 			pass()
 			return
 		}
