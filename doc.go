@@ -19,6 +19,7 @@
 //	internal/opensearch   the distributed engine's ground: a client of a cluster, and bulk writing that loses nothing
 //	internal/opensearch/dashboards  saved objects for OpenSearch Dashboards
 //	internal/ingest       one run of a feed: fetch, archive, parse, guard, merge, commit, ledger
+//	internal/enrich       registration records: answers of whois and RDAP into one form
 //	internal/notify       messages to webhooks, signed, through the guarded client
 //	internal/schedule     when runs start, one per feed at a time
 //	internal/lookup       the only door to an engine: value in, answer out

@@ -58,7 +58,7 @@ also in a JSON file (--config). Exit codes: 0 done or nothing found, 1 something
 			root.AddCommand(c)
 		}
 	}
-	add("use", p.serveCmd(), p.lookupCmd(), p.searchCmd(), p.explainCmd(), p.changesCmd(), p.statsCmd())
+	add("use", p.serveCmd(), p.lookupCmd(), p.searchCmd(), p.explainCmd(), p.changesCmd(), p.enrichCmd(), p.statsCmd())
 	add("feeds", p.ingestCmd(), p.feedsCmd())
 	add("keep", p.keysCmd(), p.doctorCmd(), p.verifyCmd(), p.reindexCmd(), p.migrateCmd(), p.backupCmd(), p.restoreCmd(), p.dashboardsCmd(), p.versionCmd(), p.completionCmd())
 	add("aws", p.deployCmd(), p.destroyCmd(), p.awsCmd())
