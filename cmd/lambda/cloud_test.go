@@ -199,7 +199,7 @@ func TestCloud(t *testing.T) {
 			c.upload("a", pub.URL("/a"), "")
 			scheduler, in := launch(t, bin, "scheduler", c.env...), launch(t, bin, "ingest", c.env...)
 			c.tick(scheduler, 1)
-			if n := c.deliver(in); n != 1 || pub.Hits("/a") != 1 {
+			if n := c.deliver(in); n < 1 || pub.Hits("/a") != 1 { // topics and clients may repeat a message; a job is one run all the same
 				t.Fatalf("%d messages, %d pulls\n%s", n, pub.Hits("/a"), in.out)
 			}
 			key, _, err := auth.New(c.store, (&settings{}).now).Create(t.Context(), "test", auth.Reader)
@@ -212,7 +212,7 @@ func TestCloud(t *testing.T) {
 			c.upload("b", pub.URL("/b"), `"auth":{"secret":"b_key","in":"bearer"},`)
 			c.upload("c", pub.URL("/c"), "")
 			c.tick(scheduler, 1) // c; a is not due and b has no key
-			if n := c.deliver(in); n != 1 || pub.Hits("/c") != 1 || pub.Hits("/b") != 0 {
+			if n := c.deliver(in); n < 1 || pub.Hits("/c") != 1 || pub.Hits("/b") != 0 {
 				t.Fatalf("%d messages; %d pulls of c, %d of b\n%s", n, pub.Hits("/c"), pub.Hits("/b"), in.out)
 			}
 			c.parameter("b_key", "s3cret")
@@ -230,7 +230,7 @@ func TestCloud(t *testing.T) {
 					t.Errorf("a secret in the log: %s", p.out)
 				}
 			}
-			if n := strings.Count(in.out.String(), "the message is no job"); n != receives {
+			if n := strings.Count(in.out.String(), "the message is no job"); n < receives {
 				t.Errorf("the message that is no job came %d times\n%s", n, in.out)
 			}
 		})
@@ -262,11 +262,11 @@ func (c *cloud) poison(in *process) {
 			c.t.Fatal(err)
 		}
 	}
-	if n := c.deliver(in); n != 2 {
+	if n := c.deliver(in); n < 2 {
 		c.t.Errorf("%d good messages, want 2", n)
 	}
 	aside := c.receive(c.dead)
-	if len(aside) != 1 || *aside[0].Body != `{"feed":` {
+	if len(aside) == 0 || slices.ContainsFunc(aside, func(m types.Message) bool { return *m.Body != `{"feed":` }) {
 		c.t.Errorf("put aside: %v", aside)
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -81,6 +82,12 @@ func (c *cloud) chain(bin, id string, time time.Duration) intel.Run {
 		batch := c.receive(c.jobs)
 		if len(batch) == 0 {
 			break
+		}
+		for len(batch) > 1 && *batch[1].Body == *batch[0].Body { // a client that was not answered published it again; others test that
+			if _, err := c.sqs.DeleteMessage(c.t.Context(), &sqs.DeleteMessageInput{QueueUrl: &c.jobs, ReceiptHandle: batch[1].ReceiptHandle}); err != nil {
+				c.t.Fatal(err)
+			}
+			batch = slices.Delete(batch, 1, 2)
 		}
 		if len(batch) > 1 || part > ingest.MaxParts {
 			c.t.Fatalf("%d messages after part %d", len(batch), part)
