@@ -47,9 +47,8 @@ func benchEntry(i int) intel.Entry {
 	return e
 }
 
-// benchBucket fills a bucket as runs of the feeds would, and returns how many bytes
-// its segments have.
-func benchBucket(b *testing.B, s *aws.Store) (segments int64) {
+// benchFill puts feeds times each listings into a store, as runs of the feeds would.
+func benchFill(b *testing.B, s blob.Store, feeds, each int) {
 	b.Helper()
 	if err := corpus.Init(b.Context(), s); err != nil {
 		b.Fatal(err)
@@ -58,10 +57,10 @@ func benchBucket(b *testing.B, s *aws.Store) (segments int64) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for f := range benchFeeds {
-		entries := make([]intel.Entry, benchEach)
+	for f := range feeds {
+		entries := make([]intel.Entry, each)
 		for i := range entries {
-			entries[i] = benchEntry(f*benchEach + i)
+			entries[i] = benchEntry(f*each + i)
 		}
 		id := fmt.Sprintf("feed%d", f)
 		m, err := c.Merge(b.Context(), nil, entries, corpus.MergeOptions{Feed: id, Info: intel.FeedInfo{ID: id}, Now: time.Now()})
@@ -72,6 +71,12 @@ func benchBucket(b *testing.B, s *aws.Store) (segments int64) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// benchBucket fills a bucket, and returns how many bytes its segments have.
+func benchBucket(b *testing.B, s *aws.Store) (segments int64) {
+	b.Helper()
+	benchFill(b, s, benchFeeds, benchEach)
 	infos, err := s.List(b.Context(), "segments/")
 	if err != nil {
 		b.Fatal(err)

@@ -11,8 +11,6 @@ import (
 	"github.com/elasticintel/elasticintel/internal/auth"
 	"github.com/elasticintel/elasticintel/internal/awslambda"
 	"github.com/elasticintel/elasticintel/internal/blob"
-	"github.com/elasticintel/elasticintel/internal/corpus"
-	"github.com/elasticintel/elasticintel/internal/intel"
 	"github.com/elasticintel/elasticintel/internal/testing/opensearchtest"
 )
 
@@ -26,30 +24,10 @@ func standardWorld(b *testing.B, bin, index string) (env []string, key string) {
 	cluster := opensearchtest.Shared(b, opensearchtest.V2)
 	dir := b.TempDir()
 	s, err := blob.NewDir(dir)
-	if err == nil {
-		err = corpus.Init(b.Context(), s)
-	}
 	if err != nil {
 		b.Fatal(err)
 	}
-	c, err := corpus.Open(b.Context(), s, corpus.Options{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	for f := range standardFeeds {
-		entries := make([]intel.Entry, standardEach)
-		for i := range entries {
-			entries[i] = benchEntry(f*standardEach + i)
-		}
-		id := fmt.Sprintf("feed%d", f)
-		m, err := c.Merge(b.Context(), nil, entries, corpus.MergeOptions{Feed: id, Info: intel.FeedInfo{ID: id}, Now: time.Now()})
-		if err == nil {
-			_, err = c.Commit(b.Context(), m.Next, "")
-		}
-		if err != nil {
-			b.Fatal(err)
-		}
-	}
+	benchFill(b, s, standardFeeds, standardEach)
 	if _, err := blob.Write(b.Context(), s, "feeds.d/none.json", []byte(`{"feeds":[]}`), blob.Cond{}); err != nil {
 		b.Fatal(err)
 	}
