@@ -3,19 +3,12 @@ package enrich
 import (
 	"strings"
 	"time"
+
+	"github.com/elasticintel/elasticintel/internal/intel"
 )
 
-// Date is a time as RFC 3339 writes it, in UTC; "" = not known, which is null in
-// JSON. A day without a time of day is its first second.
-type Date string
-
-// MarshalJSON writes null for a date that is not known.
-func (d Date) MarshalJSON() ([]byte, error) {
-	if d == "" {
-		return []byte("null"), nil
-	}
-	return []byte(`"` + string(d) + `"`), nil // parseDate made it: nothing to escape
-}
+// Date is intel.Date.
+type Date = intel.Date
 
 // layouts are the ways in which registries write days, and days with times;
 // those with fractions of seconds need no line of their own. Read-only.
