@@ -59,7 +59,7 @@ func Ministack(t testing.TB, env ...string) *Server {
 func Moto(t testing.TB) *Server {
 	t.Helper()
 	return start(t, "moto", "/moto-api/data.json", func(port int) ([]string, []string) {
-		return []string{"from moto.server import main", "-H", "127.0.0.1", "-p", fmt.Sprint(port)}, nil
+		return []string{oneAtATime, "-H", "127.0.0.1", "-p", fmt.Sprint(port)}, nil
 	})
 }
 
@@ -116,6 +116,25 @@ func (s *Server) Reset(t testing.TB) {
 
 // Log is what the server and its functions said so far.
 func (s *Server) Log() string { return s.log.String() }
+
+// oneAtATime is moto with a lock around each request, once its body is there: left
+// alone it compares the tag of a conditional put and writes the object in two steps,
+// between which other threads write, so that updates got lost that S3 keeps.
+const oneAtATime = `
+import io
+import moto.server
+from moto.server import main
+one, serve = threading.Lock(), moto.server.run_simple
+def ordered(host, port, app, **options):
+    def handle(environ, respond):
+        body, size = environ["wsgi.input"], environ.get("CONTENT_LENGTH")
+        if size or environ.get("wsgi.input_terminated"):
+            environ["wsgi.input"] = io.BytesIO(body.read(int(size)) if size else body.read())
+        with one:
+            return list(app(environ, respond))
+    serve(host, port, handle, **options)
+moto.server.run_simple = ordered
+`
 
 // guard ends the server when its standard input does, that is when the test
 // closes it or its process is gone, and what it started some seconds later.
