@@ -2,6 +2,8 @@ package enrich
 
 import (
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/elasticintel/elasticintel/internal/intel"
@@ -45,8 +47,44 @@ type Finding struct {
 	ASName  string       `json:"as_name,omitempty"` // of Network.ASN, or of the ASN asked about
 	Names   []string     `json:"names,omitempty"`   // host names of the address, by reverse DNS
 	Report  intel.Fields `json:"report,omitempty"`  // of a look-up with a key
-	// Negative is why there is nothing: "unregistered", "refused", "unreachable", "unreadable", "private" …
-	// It is remembered, so that nobody asks again before Retry.
+	// Negative is why there is nothing: one of the words below. It is remembered, so
+	// that nobody asks again before Retry.
 	Negative string    `json:"negative,omitempty"`
 	Retry    time.Time `json:"retry,omitzero"`
 }
+
+// Why a finding says nothing.
+const (
+	Unregistered = "unregistered" // there is no such registration
+	Refused      = "refused"      // asked too often, or not served
+	Unreachable  = "unreachable"
+	Unreadable   = "unreadable" // an answer, but no record in it
+)
+
+// Asked says whether anybody could know something of a subject: not of addresses that
+// everybody may use for himself or that are for documents, nor of names that no
+// registry gives (RFC 6761, RFC 7686, RFC 8375, RFC 9476, ICANN's internal).
+func (s Subject) Asked() bool {
+	if s.Addr.IsValid() {
+		i := intel.Indicator{Kind: intel.IPv4, Value: s.Addr.String()}
+		if s.Addr.Is6() {
+			i.Kind = intel.IPv6
+		}
+		return intel.Reserved(i) == "" && !slices.ContainsFunc(documents, func(p netip.Prefix) bool { return p.Contains(s.Addr) })
+	}
+	for _, suffix := range unregistrable {
+		if s.Domain == suffix || strings.HasSuffix(s.Domain, "."+suffix) {
+			return false
+		}
+	}
+	return s.Domain != "" || s.ASN != 0
+}
+
+// Both are read-only.
+var (
+	documents = []netip.Prefix{ // RFC 5737, RFC 3849, RFC 9637, RFC 2544
+		netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("198.18.0.0/15"),
+		netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("3fff::/20"),
+	}
+	unregistrable = []string{"alt", "example", "home.arpa", "internal", "invalid", "local", "localhost", "onion", "test"}
+)

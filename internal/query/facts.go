@@ -64,3 +64,10 @@ func (f Fact) Fields() intel.Fields {
 	}
 	return out
 }
+
+// FactsChange is where two snapshots of facts differ: a range of addresses, both ends
+// in, or a registered domain.
+type FactsChange struct {
+	First, Last netip.Addr
+	Domain      string
+}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/elasticintel/elasticintel/internal/enrich/ranges"
 )
 
 func row(first, last, country string) Row {
@@ -36,14 +38,29 @@ func write(t testing.TB, rows ...Row) []byte {
 
 func TestRowsComeBack(t *testing.T) {
 	data := write(t, sample()...)
-	m, rows, err := Read(data)
-	if err != nil || m != (Meta{"sample", time.Unix(1.8e9, 0).UTC(), 4}) {
-		t.Fatalf("%+v, %v", m, err)
+	got, err := Read(data)
+	if err != nil || got.Meta != (Meta{"sample", time.Unix(1.8e9, 0).UTC(), 4}) {
+		t.Fatalf("%+v, %v", got, err)
 	}
-	for range 2 { // the sequence can be read again
-		if got := slices.Collect(rows); !slices.Equal(got, sample()) {
-			t.Errorf("got %+v", got)
+	for asked, want := range map[string]Facts{
+		"203.0.113.7":     {Country: "NZ", Registry: "apnic", Allocated: "1996-03-04T00:00:00Z"},
+		"203.0.112.255":   {Country: "NZ", Allocated: "1970-01-01T00:00:00Z"},
+		"255.255.255.255": {Country: "FR"},
+		"2001:db8::7":     {ASN: 64496, ASName: "EXAMPLE-AS", Org: "Example Ltd"},
+	} {
+		a := netip.MustParseAddr(asked)
+		n := int32(-1)
+		if a.Is4() {
+			n = got.V4.Find(ranges.From4(a))
+		} else {
+			n = got.V6.Find(ranges.From6(a))
 		}
+		if n < 0 || got.Facts[n] != want {
+			t.Errorf("%s: number %d of %+v, want %+v", asked, n, got.Facts, want)
+		}
+	}
+	if n := got.V6.Find(ranges.From6(netip.MustParseAddr("2001:db9::"))); n != -1 {
+		t.Errorf("an address that no row has: %d", n)
 	}
 	if again := write(t, sample()...); !bytes.Equal(again, data) {
 		t.Error("the same rows made other bytes")
@@ -68,16 +85,16 @@ func TestDamage(t *testing.T) {
 	for i := range data {
 		bad := slices.Clone(data)
 		bad[i] ^= 0x41
-		if _, _, err := Read(bad); err == nil {
+		if _, err := Read(bad); err == nil {
 			t.Fatalf("byte %d changed: read", i)
 		}
-		if _, _, err := Read(data[:i]); !errors.Is(err, ErrDamaged) {
+		if _, err := Read(data[:i]); !errors.Is(err, ErrDamaged) {
 			t.Fatalf("cut at %d: %v", i, err)
 		}
 	}
 	newer := slices.Clone(data)
 	newer[len(magic)] = version + 1
-	if _, _, err := Read(newer); !errors.Is(err, ErrNewer) {
+	if _, err := Read(newer); !errors.Is(err, ErrNewer) {
 		t.Errorf("a newer version: %v", err)
 	}
 }
@@ -89,19 +106,14 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte(magic + "\x01\x0a{\"rows\":9}\x00"))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		sum := sha256.Sum256(body)
-		m, rows, err := Read(append(slices.Clone(body), sum[:]...))
+		got, err := Read(append(slices.Clone(body), sum[:]...))
 		if err != nil {
 			return
 		}
-		n := 0
-		for r := range rows {
-			n++
-			if r.Last.Less(r.First) || r.First.BitLen() != r.Last.BitLen() {
-				t.Errorf("row %+v", r)
+		for i, s := range got.V4 {
+			if s.Last < s.First || i > 0 && s.First <= got.V4[i-1].Last || int(s.Info) >= len(got.Facts) {
+				t.Errorf("range %+v", s)
 			}
-		}
-		if n != m.Rows {
-			t.Errorf("%d rows, %d said", n, m.Rows)
 		}
 	})
 }

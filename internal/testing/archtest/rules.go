@@ -35,8 +35,9 @@ var allowed = map[string][]string{
 	"internal/ingest":            {"internal/intel", "internal/blob", "internal/corpus", "internal/feed", "internal/fetch", "internal/parse", "internal/source"},
 	"internal/schedule":          {"internal/intel", "internal/feed"},
 	"internal/enrich":            {"internal/intel"},
-	"internal/enrich/table":      {"internal/intel"},
-	"internal/enrich/facts":      {"internal/intel", "internal/blob", "internal/enrich", "internal/enrich/table", "internal/query"},
+	"internal/enrich/ranges":     {},
+	"internal/enrich/table":      {"internal/intel", "internal/enrich/ranges"},
+	"internal/enrich/facts":      {"internal/intel", "internal/blob", "internal/enrich", "internal/enrich/ranges", "internal/enrich/table", "internal/query"},
 	"internal/export":            {"internal/intel", "internal/lookup", "internal/query"},
 	"internal/notify":            {"internal/intel", "internal/fetch"},
 
