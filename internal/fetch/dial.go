@@ -109,7 +109,7 @@ func (d *dialer) control(_, address string, _ syscall.RawConn) error {
 }
 
 func blockedError(host, why string) *Error {
-	return fail(CodeBlocked, "refused to connect to %s: it leads to %s; only public addresses and those of the feed's allow_networks are connected to", printable(host), printable(why))
+	return fail(CodeBlocked, "refused to connect to %s: it leads to %s; only public addresses and those in allow_networks are connected to", printable(host), printable(why))
 }
 
 func (d *dialer) resolve(ctx context.Context, host string) ([]netip.Addr, error) {

@@ -114,6 +114,7 @@ func in(table []special, ip netip.Addr) string {
 // guard decides which addresses and ports one request may connect to.
 type guard struct {
 	allow []netip.Prefix // the exceptions of this request, and of no other
+	ports []uint16       // of other services that are meant to be asked
 }
 
 // newGuard keeps the usable ones of allow. An IPv4-mapped prefix means its IPv4 one.
@@ -140,7 +141,7 @@ func (g guard) check(ip netip.Addr, port uint16) string {
 	if why := Reserved(ip); why != "" {
 		return ip.String() + ", which is " + why
 	}
-	if badPort(port) {
+	if badPort(port) && !slices.Contains(g.ports, port) {
 		return ip.String() + " on port " + strconv.Itoa(int(port)) + ", which belongs to another service than the web"
 	}
 	return ""
