@@ -23,15 +23,15 @@ var (
 )
 
 // polite sends a query when the server's manners let it, and again where it fails
-// in passing. Do returns what came of it, how long the server wants to be left
+// in passing, each time for most at most. Do returns what came of it, how long the server wants to be left
 // alone, and the error for who asked. The time is until when nobody should ask
 // again, where that is known.
-func (r *Registry) polite(ctx context.Context, srv *server, do func(ctx context.Context) (ending, time.Duration, error)) (time.Time, error) {
+func (r *Registry) polite(ctx context.Context, srv *server, most time.Duration, do func(ctx context.Context) (ending, time.Duration, error)) (time.Time, error) {
 	for try := 1; ; try++ {
 		if err := srv.enter(ctx, maxPatience); err != nil {
 			return r.keptOut(srv, err)
 		}
-		short, cancel := context.WithTimeout(ctx, queryTime)
+		short, cancel := context.WithTimeout(ctx, most)
 		e, after, err := do(short)
 		cancel()
 		if ctx.Err() != nil && e != served {
@@ -103,7 +103,7 @@ func (r *Registry) get(ctx context.Context, q request) answer {
 		return answer{err: errBlocked}
 	}
 	var a answer
-	a.retry, err = r.polite(ctx, r.servers.get(strings.ToLower(u.Host), q.kind), func(ctx context.Context) (ending, time.Duration, error) {
+	a.retry, err = r.polite(ctx, r.servers.get(strings.ToLower(u.Host), q.kind), queryTime, func(ctx context.Context) (ending, time.Duration, error) {
 		got, e, after, err := r.once(ctx, q)
 		a = got
 		return e, after, err

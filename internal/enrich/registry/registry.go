@@ -126,8 +126,13 @@ func New(cfg Config) (*Registry, error) {
 	if r.boot, err = newBootstrap(r); err != nil {
 		return nil, err
 	}
-	r.registrations = []enrich.Source{&rdap{r}}
-	return r, nil
+	r.registrations = []enrich.Source{&rdap{r}, &whois{r: r, forms: known.Forms}}
+	if cfg.Reverse {
+		r.extras = append(r.extras, &reverse{r})
+	}
+	services, err := r.lookups()
+	r.extras = append(r.extras, services...)
+	return r, err
 }
 
 func setDefault[T comparable](v *T, d T) {
@@ -175,7 +180,8 @@ func (r *Registry) Ask(ctx context.Context, s enrich.Subject) []enrich.Finding {
 	return all
 }
 
-// registration asks one source after the other until one has an answer.
+// registration asks one source after the other until one has an answer. Where none
+// has, what the first says that could be asked counts.
 func (r *Registry) registration(ctx context.Context, s enrich.Subject) (enrich.Finding, error) {
 	var best enrich.Finding
 	for i, source := range r.registrations {
@@ -187,14 +193,7 @@ func (r *Registry) registration(ctx context.Context, s enrich.Subject) (enrich.F
 			return f, nil
 		}
 		r.cfg.Log.InfoContext(ctx, "no answer of a registry", "source", f.Source, "subject", describe(s), "why", f.Negative)
-		switch {
-		case i == 0:
-			best = f
-		case f.Negative == Unserved:
-		case best.Negative == Refused && best.Retry.After(f.Retry): // who refuses is not asked before
-			f.Retry = best.Retry
-			best = f
-		default:
+		if i == 0 || best.Negative == Unserved {
 			best = f
 		}
 	}

@@ -2,6 +2,8 @@ package registry_test
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/elasticintel/elasticintel/internal/enrich"
 	"github.com/elasticintel/elasticintel/internal/enrich/registry"
+	"github.com/elasticintel/elasticintel/internal/intel"
 	"github.com/elasticintel/elasticintel/internal/testing/registrytest"
 )
 
@@ -152,3 +155,15 @@ func TestCancelled(t *testing.T) {
 		r.Close()
 	})
 }
+
+// show is everything that findings say, as they are kept.
+func show(t testing.TB, found []enrich.Finding) string {
+	t.Helper()
+	b, err := json.Marshal(found)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func fields(f intel.Fields) string { return fmt.Sprint([]intel.Field(f)) }

@@ -3,7 +3,6 @@ package registrytest
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -80,13 +79,6 @@ func (w *World) fault(rw http.ResponseWriter, req *http.Request, f Fault) bool {
 		return false
 	}
 	return true
-}
-
-func reset(c net.Conn) {
-	if t, ok := c.(*net.TCPConn); ok {
-		_ = t.SetLinger(0)
-	}
-	c.Close()
 }
 
 // drip sends a byte a second until nobody reads any more, or ten minutes are over.

@@ -2,7 +2,6 @@ package registrytest
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -104,7 +103,7 @@ func (w *World) plain(c net.Conn, f Fault) bool {
 	case TooMany, Silent:
 		_, _ = c.Write([]byte("%ERROR:201: access denied\n%\n% Query rate limit exceeded. Try again later.\n"))
 	case Slow:
-		drip(context.Background(), func() bool {
+		drip(w.stop, func() bool {
 			_ = c.SetWriteDeadline(time.Now().Add(time.Minute))
 			_, err := c.Write([]byte("%"))
 			return err == nil

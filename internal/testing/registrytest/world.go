@@ -22,7 +22,6 @@ import (
 
 	"github.com/elasticintel/elasticintel/internal/enrich/registry"
 	"github.com/elasticintel/elasticintel/internal/fetch"
-	"github.com/elasticintel/elasticintel/internal/testing/feedserver"
 )
 
 // Fault is a way in which a server misbehaves.
@@ -76,18 +75,21 @@ type World struct {
 	Unserved     bool          // the bootstrap files name no server, so that whois is asked
 	Thin         bool          // the whois server for domains leaves the dates to the registrar
 
+	stop     context.Context // ends with the test
 	mu       sync.Mutex
 	faults   []Fault
 	every    int
 	counts   map[string]int
 	queries  []Query
 	addrs    map[string]netip.AddrPort // of servers
-	pipes    map[netip.AddrPort]*feedserver.PipeListener
+	pipes    map[netip.AddrPort]*memory
 	resolver registry.Resolver
 }
 
-func newWorld() *World {
-	return &World{Bits4: 20, Bits6: 32, faults: All, every: 7, counts: map[string]int{}, addrs: map[string]netip.AddrPort{}}
+func newWorld(t testing.TB) *World {
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	return &World{stop: ctx, Bits4: 20, Bits6: 32, faults: All, every: 7, counts: map[string]int{}, addrs: map[string]netip.AddrPort{}}
 }
 
 // host is the address on which servers stand: loopback, but not 127.0.0.1, to
@@ -97,7 +99,7 @@ const host = "127.0.0.2"
 // Start serves on loopback until the test ends.
 func Start(t testing.TB) *World {
 	t.Helper()
-	w := newWorld()
+	w := newWorld(t)
 	w.serve(t, func(string) net.Listener {
 		l, err := net.Listen("tcp", host+":0")
 		if err != nil {
@@ -119,15 +121,15 @@ func Start(t testing.TB) *World {
 // Its servers have public addresses, which the guard lets pass; DNS needs no socket.
 func Memory(t testing.TB) *World {
 	t.Helper()
-	w := newWorld()
-	w.pipes = map[netip.AddrPort]*feedserver.PipeListener{}
+	w := newWorld(t)
+	w.pipes = map[netip.AddrPort]*memory{}
 	next := netip.MustParseAddr("5.0.0.1")
 	w.serve(t, func(name string) net.Listener {
 		port := uint16(80)
 		if name == WhoisRoot || name == Whois || name == WhoisNames || name == Cymru {
 			port = 43
 		}
-		p := feedserver.NewPipeListener()
+		p := newMemory()
 		at := netip.AddrPortFrom(next, port)
 		w.addrs[name], w.pipes[at] = at, p
 		next = next.Next()
@@ -217,7 +219,7 @@ func (w *World) dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 	if p == nil {
 		return nil, fmt.Errorf("nobody listens at %s", to)
 	}
-	return p.Dial(ctx)
+	return p.dial(ctx)
 }
 
 var _ fetch.Dialer = (*World)(nil).dial
