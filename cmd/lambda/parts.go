@@ -14,6 +14,7 @@ import (
 	"github.com/elasticintel/elasticintel/internal/awslambda"
 	"github.com/elasticintel/elasticintel/internal/blob"
 	"github.com/elasticintel/elasticintel/internal/corpus"
+	"github.com/elasticintel/elasticintel/internal/enrich/facts"
 	"github.com/elasticintel/elasticintel/internal/feed"
 	"github.com/elasticintel/elasticintel/internal/ingest"
 	"github.com/elasticintel/elasticintel/internal/intel"
@@ -178,8 +179,14 @@ func (p *parts) api(ctx context.Context) (awslambda.Handler, error) {
 		feeds.Trigger = t.Run
 	}
 	p.fill(ctx)
+	if feeds.Facts, err = facts.Open(ctx, p.store, nil); err != nil {
+		p.log.Error("enrichment cannot be read", "error", err) // answers are right without it
+	}
 	refresh := func(ctx context.Context) (bool, error) {
 		defer p.fill(ctx)
+		if _, err := feeds.Facts.Refresh(ctx); err != nil {
+			p.log.Error("enrichment cannot be read; the last one is answered from", "error", err)
+		}
 		return e.Refresh(ctx)
 	}
 	fresh := &awslambda.Fresh{Refresh: refresh, Reload: p.catalogue.Reload, Now: p.now, Log: p.log}

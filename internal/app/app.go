@@ -230,6 +230,11 @@ func (a *App) refresh() {
 	if _, err := a.feeds.engine().Refresh(a.ctx); err != nil && a.ctx.Err() == nil {
 		a.cfg.Log.Error("data cannot be read", "error", err)
 	}
+	if b := a.feeds.Facts; b != nil {
+		if _, err := b.Refresh(a.ctx); err != nil && a.ctx.Err() == nil {
+			a.cfg.Log.Error("enrichment cannot be read; the last one is answered from", "error", err)
+		}
+	}
 }
 
 func (a *App) housekeep(first bool) {

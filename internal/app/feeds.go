@@ -11,6 +11,7 @@ import (
 
 	"github.com/elasticintel/elasticintel/internal/blob"
 	"github.com/elasticintel/elasticintel/internal/corpus"
+	"github.com/elasticintel/elasticintel/internal/enrich/facts"
 	"github.com/elasticintel/elasticintel/internal/feed"
 	"github.com/elasticintel/elasticintel/internal/intel"
 	"github.com/elasticintel/elasticintel/internal/lookup"
@@ -64,10 +65,11 @@ func HeldOf(c *corpus.Corpus) map[string]Held {
 // FeedsConfig is what Feeds works with.
 type FeedsConfig struct {
 	Catalogue func() *feed.Catalogue
-	Store     blob.Store // nil: nothing is stored yet
-	Runner    Runner     // nil where Store is
-	Engine    Engine     // nil where Store is, unless it needs none
-	Ledger    Ledger     // nil where Store is
+	Store     blob.Store  // nil: nothing is stored yet
+	Runner    Runner      // nil where Store is
+	Engine    Engine      // nil where Store is, unless it needs none
+	Ledger    Ledger      // nil where Store is
+	Facts     *facts.Book // what enrichment knows; nil: nothing
 	Secret    func(name string) (string, bool)
 	Now       func() time.Time
 	Progress  func(feed.Progress) // of every run; may be nil
@@ -95,6 +97,14 @@ func NewFeeds(c FeedsConfig) *Feeds {
 		f.Trigger = c.Runner.Run
 	}
 	return f
+}
+
+// known is what answers show of enrichment, nil for nothing.
+func (f *Feeds) known() func() lookup.Known {
+	if f.Facts == nil {
+		return nil
+	}
+	return func() lookup.Known { return f.Facts.Snapshot() }
 }
 
 // use lets another engine answer.

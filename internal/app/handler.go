@@ -26,7 +26,7 @@ type HandlerConfig struct {
 func Handler(c HandlerConfig) http.Handler {
 	engine := c.Feeds.engine()
 	return api.New(api.Config{
-		Lookup: lookup.New(engine, c.Feeds.Now), Feeds: c.Feeds, Keys: c.Keys, Version: c.Version, Now: c.Feeds.Now, Log: c.Log,
+		Lookup: lookup.New(engine, c.Feeds.Now).Knowing(c.Feeds.known()), Feeds: c.Feeds, Keys: c.Keys, Version: c.Version, Now: c.Feeds.Now, Log: c.Log,
 		Ready:   func() error { return trusted(c.Ready, c.Feeds.engine()) },
 		Limits:  api.Limits{TempDir: c.TempDir},
 		Metrics: func(w io.Writer) { writeMetrics(context.Background(), w, c.Feeds) },

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -97,9 +98,59 @@ func (p *program) explainText(e *lookup.Explanation) error {
 		line("  %+4d  %s", r.Points, r.Text)
 	}
 	line("  %4d  %s: %s", a.Score, a.Verdict, e.Formula)
+	explainKnown(line, &a.Enrichment, p.now())
 	explainTimeline(line, a)
 	explainRelated(line, a.Related)
 	return nil
+}
+
+// explainKnown tells what enrichment knows.
+func explainKnown(line func(string, ...any), e *intel.Enrichment, now time.Time) {
+	list := enrichmentLines(e, now)
+	if len(list) == 0 {
+		return
+	}
+	line("")
+	line("What registries know")
+	for _, s := range list {
+		line("  %s", s)
+	}
+}
+
+// enrichmentLines writes enrichment for people, a line each for the network, the domain
+// and the address.
+func enrichmentLines(e *intel.Enrichment, now time.Time) []string {
+	var out []string
+	add := func(name, source string, at time.Time, parts ...string) {
+		parts = slices.DeleteFunc(parts, func(s string) bool { return s == "" })
+		out = append(out, fmt.Sprintf("%-8s %s (%s, %s)", name, strings.Join(parts, ", "), source, ago(&at, now)))
+	}
+	day := func(name string, d intel.Date) string {
+		if d == "" {
+			return ""
+		}
+		return name + " " + d.Time().Format(time.DateOnly)
+	}
+	if n := e.Network; n != nil {
+		asn := ""
+		if n.ASN != 0 {
+			asn = strings.TrimSpace(fmt.Sprintf("AS%d %s", n.ASN, n.ASName))
+		}
+		add("network", n.Source, n.FetchedAt, intel.Defang(n.CIDR), n.Name, n.Org, n.Country, n.Registry, asn, n.Abuse, day("since", n.Allocated))
+	}
+	if d := e.Domain; d != nil {
+		add("domain", d.Source, d.FetchedAt, intel.Defang(d.Name), d.Registrar, day("created", d.Created), day("updated", d.Updated), day("expires", d.Expires),
+			intel.Defang(strings.Join(d.NameServers, " ")), strings.Join(d.Status, " "), strings.Join(d.Tags, " "))
+	}
+	if a := e.Address; a != nil {
+		var reports []string
+		for name := range a.Reports {
+			reports = append(reports, name)
+		}
+		slices.Sort(reports)
+		add("address", a.Source, a.FetchedAt, intel.Defang(strings.Join(a.Names, " ")), strings.Join(reports, " "))
+	}
+	return out
 }
 
 // explainTimeline tells what happened when, leaving out whose listing it was

@@ -61,6 +61,9 @@ func (p *program) lookup(ctx context.Context, values []string, asOf string, rela
 	if err = errors.Join(err, list.close(&t), p.out.flush()); err != nil {
 		return err
 	}
+	for _, s := range enrichmentLines(&list.known, p.now()) {
+		p.talk.say("%s", s)
+	}
 	p.talk.say("%s", t.text())
 	if t.snapshot != "" {
 		p.talk.say("Some answers rest on starter data of %s that came with the program: `elasticintel ingest --all` pulls the feeds.", t.snapshot)
@@ -83,7 +86,12 @@ func (p *program) openLookup(ctx context.Context, asOf string) (*lookup.Service,
 	if err != nil {
 		return nil, nil, o, err
 	}
-	return lookup.New(a.engine, p.now), a, o, nil
+	svc := lookup.New(a.engine, p.now)
+	if a.folder != nil {
+		b := p.openFacts(ctx, a.folder)
+		svc = svc.Knowing(func() lookup.Known { return b.Snapshot() })
+	}
+	return svc, a, o, nil
 }
 
 // staleAfter is the age from which answers may miss what matters.
@@ -166,6 +174,7 @@ type answerList struct {
 	rows   *lister[intel.Answer]
 	single bool // one value was asked for: JSON is the answer itself
 	n      int
+	known  intel.Enrichment // of the one value
 	buf    []byte
 }
 
@@ -179,6 +188,9 @@ func newAnswerList(p *program, single, related bool) *answerList {
 
 func (l *answerList) add(a *intel.Answer) error {
 	l.n++
+	if l.single && a.Error == nil {
+		l.known = a.Enrichment
+	}
 	switch l.p.out.format {
 	case "ndjson":
 		l.buf = append(a.AppendJSON(l.buf[:0]), '\n')

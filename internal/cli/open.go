@@ -13,6 +13,7 @@ import (
 	elasticintel "github.com/elasticintel/elasticintel"
 	"github.com/elasticintel/elasticintel/internal/app"
 	"github.com/elasticintel/elasticintel/internal/aws"
+	"github.com/elasticintel/elasticintel/internal/enrich/facts"
 	"github.com/elasticintel/elasticintel/internal/feed"
 	"github.com/elasticintel/elasticintel/internal/fetch"
 	"github.com/elasticintel/elasticintel/internal/follow"
@@ -96,6 +97,7 @@ func (p *program) openParts(ctx context.Context, write bool) (*parts, error) {
 	if x.folder != nil {
 		x.runner = p.newRunner(x.folder, x.secrets)
 		c.Store, c.Engine, c.Runner, c.Ledger = x.folder.Store, x.folder.Engine(), x.runner, x.runner
+		c.Facts = p.openFacts(ctx, x.folder)
 	}
 	if x.folder != nil && x.cluster != nil {
 		x.follow = p.newFollower(x.folder, x.cluster)
@@ -103,6 +105,16 @@ func (p *program) openParts(ctx context.Context, write bool) (*parts, error) {
 	}
 	x.feeds = app.NewFeeds(c)
 	return x, nil
+}
+
+// openFacts opens what enrichment knows. What cannot be read is told, and is not in
+// answers: what feeds say is right without it.
+func (p *program) openFacts(ctx context.Context, f *local.Folder) *facts.Book {
+	b, err := facts.Open(ctx, f.Store, nil)
+	if err != nil {
+		p.talk.problem("What is known of networks and domains cannot be read, answers are without it: %v", err)
+	}
+	return b
 }
 
 func (p *program) newRunner(f *local.Folder, secrets *local.Secrets) *ingest.Runner {

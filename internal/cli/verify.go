@@ -12,6 +12,7 @@ import (
 	"github.com/elasticintel/elasticintel/internal/blob"
 	"github.com/elasticintel/elasticintel/internal/config"
 	"github.com/elasticintel/elasticintel/internal/corpus"
+	"github.com/elasticintel/elasticintel/internal/enrich/facts"
 	"github.com/elasticintel/elasticintel/internal/ingest"
 	"github.com/elasticintel/elasticintel/internal/local"
 )
@@ -20,7 +21,7 @@ func (p *program) verifyCmd() *cobra.Command {
 	sample := 1000
 	cmd := &cobra.Command{
 		Use: "verify", Short: "Read everything that is stored and check every checksum and the ledger",
-		Long: `Reads every head, segment and ledger row, checks checksums, formats and counts, and looks for the raw downloads that the
+		Long: `Reads every head, segment, ledger row and what registries said, checks checksums, formats and counts, and looks for the raw downloads that the
 ledger names. Leftovers of a killed run are no error. Works beside a running server. Exit code 5 where something is damaged.
 
 Where the engine is a cluster, its index is compared too: how many listings each feed has of each kind, and about --sample
@@ -95,6 +96,9 @@ func (p *program) problems(ctx context.Context, store blob.Store) ([]corpus.Prob
 		return nil, fmt.Errorf("data folder %s: %w", p.cfg.Data, local.ErrNoData)
 	} else if err != nil {
 		return nil, err
+	}
+	if err := facts.Verify(ctx, store, func(key, problem string) { report(corpus.Problem{Key: key, Detail: problem}) }); err != nil {
+		return found, err
 	}
 	return found, ingest.VerifyLedger(ctx, store, report)
 }

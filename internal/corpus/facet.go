@@ -69,7 +69,7 @@ func (t *tallyOf) read(h *hits, docs *roaring.Bitmap) {
 			return false
 		}
 		if l, ok := t.r.read(h, doc); ok {
-			for _, v := range (query.Doc{Listing: &l}).Facet(t.field) {
+			for _, v := range t.r.doc(&l).Facet(t.field) {
 				t.counts[v]++
 			}
 		}
@@ -122,7 +122,7 @@ func (t *tallyOf) byValue(h *hits) {
 		t.read(h, odd)
 		docs = without(docs, odd)
 	}
-	shared := t.shared(h, docs)
+	shared, facts := t.shared(h, docs), t.byFact(h, docs)
 	prefix := fieldKey(t.field, "")
 	var buf []uint32
 	n := 0
@@ -137,11 +137,18 @@ func (t *tallyOf) byValue(h *hits) {
 		}
 		var c int
 		c, buf = count(p, of, buf)
+		if by := facts[form]; by != nil { // either way it counts once
+			c += size(without(by, p.Bitmap()))
+			delete(facts, form)
+		}
 		t.put(form, c)
 		return true
 	})
 	if err != nil {
 		t.r.fail(err)
+	}
+	for form, by := range facts {
+		t.put(form, size(by))
 	}
 }
 

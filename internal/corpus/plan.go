@@ -60,7 +60,7 @@ func (p *planner) plan(n query.Node) plan {
 	case query.All:
 		return func(e *evaluator) set { return certain(e.universe()) }
 	}
-	leaf := p.leaf(n)
+	leaf := p.withFacts(n, p.leaf(n))
 	return func(e *evaluator) set {
 		if e.x == nil {
 			return possible(e.universe())

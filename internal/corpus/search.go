@@ -235,5 +235,5 @@ func (r *searching) read(h *hits, doc uint32) (l intel.Listing, ok bool) {
 // matches reads a document and holds it against the query.
 func (r *searching) matches(h *hits, doc uint32) (intel.Listing, bool) {
 	l, ok := r.read(h, doc)
-	return l, ok && query.Match(r.query, query.Doc{Listing: &l})
+	return l, ok && query.Match(r.query, r.doc(&l))
 }

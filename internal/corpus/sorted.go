@@ -56,7 +56,7 @@ func (r *searching) giveSorted() {
 			maybe := !isEmpty(h.maybe) && h.maybe.Contains(doc)
 			l, ok := r.read(h, doc)
 			if ok && maybe {
-				if ok = query.Match(r.query, query.Doc{Listing: &l}); ok {
+				if ok = query.Match(r.query, r.doc(&l)); ok {
 					found++
 				}
 			}

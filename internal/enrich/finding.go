@@ -12,12 +12,12 @@ import (
 // Subject is what a source is asked about: exactly one of the three is set.
 type Subject struct {
 	Addr   netip.Addr `json:"addr,omitzero"`
-	Domain string     `json:"domain,omitempty"` // a registered domain, canonical
+	Domain string     `json:"domain,omitempty"` // canonical, as intel.Registrable gives it
 	ASN    uint32     `json:"asn,omitempty"`
 }
 
 // SubjectOf returns what to ask about an indicator: the address, that of an ip:port
-// or URL, the first one of a network; or the registered domain of its host name.
+// or URL, the first one of a network; or the domain that was registered, of its host name.
 // False for hashes and for what has neither.
 func SubjectOf(i intel.Indicator) (Subject, bool) {
 	if p, ok := i.Prefix(); ok {
@@ -28,7 +28,7 @@ func SubjectOf(i intel.Indicator) (Subject, bool) {
 	}
 	switch i.Kind {
 	case intel.Domain, intel.URL, intel.Email:
-		if name := intel.Registered(i.Host()); name != "" {
+		if name := intel.Registrable(i.Host()); name != "" {
 			return Subject{Domain: name}, true
 		}
 	}

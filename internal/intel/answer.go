@@ -112,18 +112,20 @@ type Reason struct {
 
 // Answer is what a look-up returns for one value.
 type Answer struct {
-	Value     string       `json:"value"` // as asked
-	Kind      Kind         `json:"kind"`
-	Canonical string       `json:"canonical"`
-	Found     bool         `json:"found"` // at least one listing counts at AsOf (default now): Listing.Counts
-	Verdict   Verdict      `json:"verdict"`
-	Score     int          `json:"score"` // 0-100
-	Reasons   []Reason     `json:"reasons"`
-	Listings  []Listing    `json:"listings"`
-	Related   *Related     `json:"related,omitempty"` // on request
-	Timeline  []Moment     `json:"timeline,omitzero"` // on request, oldest first
-	AsOf      *time.Time   `json:"as_of"`
-	Error     *AnswerError `json:"-"` // set where the value is unusable; then JSON is {"value","error"}
+	Value     string    `json:"value"` // as asked
+	Kind      Kind      `json:"kind"`
+	Canonical string    `json:"canonical"`
+	Found     bool      `json:"found"` // at least one listing counts at AsOf (default now): Listing.Counts
+	Verdict   Verdict   `json:"verdict"`
+	Score     int       `json:"score"` // 0-100
+	Reasons   []Reason  `json:"reasons"`
+	Listings  []Listing `json:"listings"`
+	Related   *Related  `json:"related,omitempty"` // on request
+	// Enrichment is what is known besides what feeds say: now, whatever AsOf is.
+	Enrichment Enrichment   `json:"enrichment"`
+	Timeline   []Moment     `json:"timeline,omitzero"` // on request, oldest first
+	AsOf       *time.Time   `json:"as_of"`
+	Error      *AnswerError `json:"-"` // set where the value is unusable; then JSON is {"value","error"}
 }
 
 // AnswerError says why a value cannot be looked up.

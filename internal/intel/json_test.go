@@ -13,18 +13,19 @@ import (
 // plainAnswer and plainListing are Answer and Listing without methods, for
 // encoding/json to write by reflection. TestMirror keeps them equal.
 type plainAnswer struct {
-	Value     string         `json:"value"`
-	Kind      Kind           `json:"kind"`
-	Canonical string         `json:"canonical"`
-	Found     bool           `json:"found"`
-	Verdict   Verdict        `json:"verdict"`
-	Score     int            `json:"score"`
-	Reasons   []Reason       `json:"reasons"`
-	Listings  []plainListing `json:"listings"`
-	Related   *plainRelated  `json:"related,omitempty"`
-	Timeline  []Moment       `json:"timeline,omitzero"`
-	AsOf      *time.Time     `json:"as_of"`
-	Error     *AnswerError   `json:"-"`
+	Value      string         `json:"value"`
+	Kind       Kind           `json:"kind"`
+	Canonical  string         `json:"canonical"`
+	Found      bool           `json:"found"`
+	Verdict    Verdict        `json:"verdict"`
+	Score      int            `json:"score"`
+	Reasons    []Reason       `json:"reasons"`
+	Listings   []plainListing `json:"listings"`
+	Related    *plainRelated  `json:"related,omitempty"`
+	Enrichment Enrichment     `json:"enrichment"`
+	Timeline   []Moment       `json:"timeline,omitzero"`
+	AsOf       *time.Time     `json:"as_of"`
+	Error      *AnswerError   `json:"-"`
 }
 
 type plainListing struct {
@@ -83,7 +84,7 @@ func TestMirror(t *testing.T) {
 func mirror(a *Answer) *plainAnswer {
 	p := &plainAnswer{Value: a.Value, Kind: a.Kind, Canonical: a.Canonical, Found: a.Found, Verdict: a.Verdict,
 		Score: a.Score, Reasons: a.Reasons, AsOf: a.AsOf,
-		Related: (*plainRelated)(a.Related), Timeline: a.Timeline, Listings: make([]plainListing, len(a.Listings))}
+		Related: (*plainRelated)(a.Related), Enrichment: a.Enrichment, Timeline: a.Timeline, Listings: make([]plainListing, len(a.Listings))}
 	for i := range a.Listings {
 		from, to := reflect.ValueOf(&a.Listings[i]).Elem(), reflect.ValueOf(&p.Listings[i]).Elem()
 		for n := range from.NumField() {
@@ -137,6 +138,15 @@ func randomAnswer(r *rand.Rand) *Answer {
 	}
 	a := &Answer{Value: text(), Kind: Kind(r.IntN(14)), Canonical: text(), Found: r.IntN(2) == 0, Verdict: Verdict(text()),
 		Score: r.IntN(200) - 50, Reasons: []Reason{}, Listings: []Listing{}, AsOf: maybe()}
+	lists := func() []string { return []string{text(), text()}[:r.IntN(3)] }
+	if r.IntN(2) == 0 {
+		a.Enrichment.Network = &NetworkFacts{CIDR: text(), Name: text(), Org: text(), Country: text(), Registry: text(), Abuse: text(), ASN: r.Uint32(), ASName: text(),
+			Allocated: []Date{"", "2001-02-03T04:05:06Z"}[r.IntN(2)], Source: text(), FetchedAt: instant()}
+		a.Enrichment.Address = &AddressFacts{Names: lists(), Source: text(), FetchedAt: instant()}
+	}
+	if r.IntN(2) == 0 {
+		a.Enrichment.Domain = &DomainFacts{Name: text(), Registrar: text(), NameServers: lists(), Status: lists(), Tags: lists(), Source: text(), FetchedAt: instant()}
+	}
 	group := func() *RelatedGroup {
 		if r.IntN(2) == 0 {
 			return nil
@@ -208,7 +218,7 @@ func TestAnswerJSONByHand(t *testing.T) {
 		`"kind":"url","canonical":"http://bad.example/x","original":"hxxp://bad[.]example/x","listed":true,` +
 		`"intervals":[{"from":"2026-11-20T08:00:00Z","to":null}],"first_seen":"2026-11-20T08:00:00Z",` +
 		`"last_seen":"2026-11-20T08:00:00Z","confidence":90,"tlp":"clear","tags":["elf"],` +
-		`"context":{"port":"80","urls":["a","b"]}}],"as_of":null}`
+		`"context":{"port":"80","urls":["a","b"]}}],"enrichment":{},"as_of":null}`
 	if got := string(a.AppendJSON(nil)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -95,6 +95,26 @@ func Registered(domain string) string {
 	return name
 }
 
+// Registrable returns the domain that a registry gave under which domain is, domain
+// itself where it is that one, and "" where it is a public suffix of a registry.
+// Registered goes by all public suffixes, those of hosters too: of a.github.io it is
+// a.github.io, while it is github.io that somebody registered.
+func Registrable(domain string) string {
+	suffix, registry := publicsuffix.PublicSuffix(domain)
+	for !registry {
+		_, above, ok := strings.Cut(suffix, ".")
+		if !ok {
+			break
+		}
+		suffix, registry = publicsuffix.PublicSuffix(above)
+	}
+	rest, ok := strings.CutSuffix(domain, "."+suffix)
+	if !ok || rest == "" {
+		return ""
+	}
+	return rest[strings.LastIndexByte(rest, '.')+1:] + "." + suffix
+}
+
 // parents yields what Parents returns.
 func parents(domain string) func(yield func(string) bool) {
 	return func(yield func(string) bool) {

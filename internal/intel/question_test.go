@@ -228,3 +228,14 @@ func TestFields(t *testing.T) {
 		t.Errorf("wrong values in %v", f)
 	}
 }
+
+func TestRegistrable(t *testing.T) {
+	for host, want := range map[string]string{
+		"www.example.com": "example.com", "example.com": "example.com", "com": "", "co.uk": "", "a.b.example.co.uk": "example.co.uk",
+		"a.github.io": "github.io", "github.io": "github.io", "bucket.s3.amazonaws.com": "amazonaws.com", "x.y.unknowntld": "y.unknowntld", "unknowntld": "", "": "",
+	} {
+		if got := Registrable(host); got != want {
+			t.Errorf("%q: %q, want %q", host, got, want)
+		}
+	}
+}

@@ -17,6 +17,7 @@ import (
 	"github.com/elasticintel/elasticintel/internal/blob"
 	"github.com/elasticintel/elasticintel/internal/config"
 	"github.com/elasticintel/elasticintel/internal/corpus"
+	"github.com/elasticintel/elasticintel/internal/enrich/facts"
 )
 
 // BackupFormat is the version of the layout that Backup writes: a tar archive
@@ -95,6 +96,9 @@ func (b *backup) run(ctx context.Context) error {
 			return fmt.Errorf("feed %s: %w", id, err)
 		}
 	}
+	if err := b.known(ctx); err != nil {
+		return fmt.Errorf("enrichment: %w", err)
+	}
 	for _, o := range all {
 		if err := b.rest(ctx, o.Key); err != nil {
 			return err
@@ -110,7 +114,7 @@ func (b *backup) run(ctx context.Context) error {
 // that is not done yet is left out, as its segments are; it is done anew.
 func (b *backup) rest(ctx context.Context, key string) error {
 	switch top, _, _ := strings.Cut(key, "/"); top {
-	case "heads", "segments", "runs", "state", "unfinished", secretsDir, storeKey, lockFile, indexFile:
+	case "heads", "segments", "runs", "state", "unfinished", "enrichment", secretsDir, storeKey, lockFile, indexFile:
 		return nil
 	}
 	err := b.object(ctx, key)
@@ -118,6 +122,21 @@ func (b *backup) rest(ctx context.Context, key string) error {
 		return nil // deleted since it was listed, as old raw downloads are
 	}
 	return err
+}
+
+// known copies what registries said: what the head names, which stays for a while after
+// another took its place, and then the head.
+func (b *backup) known(ctx context.Context) error {
+	head, keys, err := facts.Current(ctx, b.store)
+	if err != nil || head == nil {
+		return err
+	}
+	for _, k := range keys {
+		if err := b.object(ctx, k); err != nil {
+			return err
+		}
+	}
+	return b.add(facts.HeadKey, head)
 }
 
 // feed copies all of one feed. Nothing binds feeds to each other.

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/elasticintel/elasticintel/internal/blob"
+	"github.com/elasticintel/elasticintel/internal/enrich"
+	"github.com/elasticintel/elasticintel/internal/enrich/facts"
 )
 
 // put writes an object.
@@ -291,5 +293,35 @@ func TestBackup_StateNeverAheadOfItsLedger(t *testing.T) {
 		if state, rows := get(t, r, "state/a.json"), get(t, r, "runs/a/2026-11-24.ndjson"); state == `"run 2"` && !strings.Contains(rows, "run 2") {
 			t.Errorf("a run that ends at %s: the state is of it, the ledger is %q", at, rows)
 		}
+	}
+}
+
+// TestBackupEnrichment: what registries said is copied as its head names it, and
+// nothing that lies beside.
+func TestBackupEnrichment(t *testing.T) {
+	s := sample(t)
+	b, err := facts.Open(t.Context(), s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = b.Add(t.Context(), []enrich.Finding{{Subject: enrich.Subject{Domain: "a.com"}, Source: "rdap", Fetched: time.Unix(1e9, 0), Negative: enrich.Unregistered}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "enrichment/batches/left-over.eifb", "?")
+	root := filepath.Join(t.TempDir(), "new")
+	if _, err := Restore(t.Context(), root, backUp(t, s, BackupOptions{Now: time.Unix(1e9, 0)}), nil); err != nil {
+		t.Fatal(err)
+	}
+	r, err := blob.OpenDir(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := facts.Open(t.Context(), r, nil)
+	if err != nil || again.Snapshot().ID() != b.Snapshot().ID() {
+		t.Errorf("restored is %s, was %s, %v", again.Snapshot().ID(), b.Snapshot().ID(), err)
+	}
+	if strings.Contains(keys(t, r), "left-over") {
+		t.Error("what nobody names was copied")
 	}
 }

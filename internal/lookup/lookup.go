@@ -88,15 +88,40 @@ type Options struct {
 	Timeline bool          // tell what happened to its listings too (Answer.Timeline)
 }
 
+// Known is what enrichment knows, as of now. A look-up takes what is there and never
+// waits for more.
+type Known interface {
+	// Enrichment returns what an answer shows of an indicator.
+	Enrichment(i intel.Indicator, now time.Time) intel.Enrichment
+	query.Facts
+}
+
 // Service answers look-ups. It is safe for concurrent use.
 type Service struct {
 	engine Engine
 	now    func() time.Time
+	known  func() Known // nil: nothing
 }
 
 // New returns a service over an engine.
 func New(engine Engine, now func() time.Time) *Service {
 	return &Service{engine: engine, now: now}
+}
+
+// Knowing returns the service with what enrichment knows in its answers and searches;
+// known returns that as of now, and is asked for every one of them. Nil is for nothing.
+func (s *Service) Knowing(known func() Known) *Service {
+	out := *s
+	out.known = known
+	return &out
+}
+
+// facts returns what searches go by, nil for nothing.
+func (s *Service) facts() query.Facts {
+	if s.known == nil {
+		return nil
+	}
+	return s.known()
 }
 
 // Answer looks one value up. A value that cannot be used gives an answer whose
@@ -171,6 +196,9 @@ func (s *Service) complete(ctx context.Context, value string, q intel.Question, 
 	*a = intel.Answer{
 		Value: value, Kind: q.Indicator.Kind, Canonical: q.Indicator.Value, Found: anyCounts(found),
 		Verdict: res.Verdict, Score: res.Score, Reasons: res.Reasons, Listings: found,
+	}
+	if s.known != nil && !o.Summary {
+		a.Enrichment = s.known().Enrichment(q.Indicator, s.now())
 	}
 	if a.Reasons == nil {
 		a.Reasons = []intel.Reason{}

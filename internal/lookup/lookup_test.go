@@ -178,7 +178,7 @@ func TestAnswer_nothingKnownHasEmptyArrays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"value":"198.51.100.1","kind":"ipv4","canonical":"198.51.100.1","found":false,"verdict":"unknown","score":0,"reasons":[],"listings":[],"as_of":null}`
+	want := `{"value":"198.51.100.1","kind":"ipv4","canonical":"198.51.100.1","found":false,"verdict":"unknown","score":0,"reasons":[],"listings":[],"enrichment":{},"as_of":null}`
 	if got := string(a.AppendJSON(nil)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

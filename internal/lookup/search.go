@@ -92,7 +92,7 @@ type plan struct {
 // plan reads the query and the options.
 func (s *Service) plan(text string, o SearchOptions) (*plan, error) {
 	p := &plan{text: text, now: s.now().UTC().Truncate(time.Millisecond), options: o}
-	p.search = query.Search{Limit: o.Limit, FacetLimit: o.FacetLimit, Budget: o.Budget}
+	p.search = query.Search{Limit: o.Limit, FacetLimit: o.FacetLimit, Budget: o.Budget, Facts: s.facts()}
 	var c cursor
 	if o.Cursor != "" {
 		var err error
@@ -108,6 +108,7 @@ func (s *Service) plan(text string, o SearchOptions) (*plan, error) {
 	if p.search.Query, err = query.Parse(text, p.now); err != nil {
 		return nil, err
 	}
+	p.search.Query = query.NewlyRegistered(p.search.Query, p.now)
 	if err := p.readFacets(); err != nil {
 		return nil, err
 	}

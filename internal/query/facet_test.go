@@ -24,7 +24,7 @@ func TestParseFacet(t *testing.T) {
 			t.Errorf("%s: got %q, %v", f, got, err)
 		}
 	}
-	if n := len(FacetFields()); n != len(Fields())-1 {
+	if n := len(FacetFields()); n != len(Fields())-2 {
 		t.Errorf("%d fields", n)
 	}
 }

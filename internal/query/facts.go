@@ -2,6 +2,7 @@ package query
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -15,6 +16,8 @@ type Facts interface {
 	// Of returns what is known of an indicator: of the registered domain of its host
 	// name, or of its address; of a network, that of its first address.
 	Of(i intel.Indicator) Fact
+	// At is Of of an address.
+	At(a netip.Addr) Fact
 	// Networks hands on, upwards (IPv4 before IPv6) and without overlap, the ranges of
 	// addresses, both ends in, of each of which Of says something that is accepts. It
 	// ends where emit returns false.
@@ -70,4 +73,97 @@ func (f Fact) Fields() intel.Fields {
 type FactsChange struct {
 	First, Last netip.Addr
 	Domain      string
+}
+
+// HasFacts says whether enrichment says something of a field.
+func HasFacts(f Field) bool {
+	switch f {
+	case FieldCountry, FieldASN, FieldOrg, FieldRegistered, FieldEnriched:
+		return true
+	}
+	return false
+}
+
+// AsksFacts says whether something in the query is about a field of enrichment.
+func AsksFacts(n Node) bool {
+	switch n := n.(type) {
+	case And:
+		return slices.ContainsFunc(n.Nodes, AsksFacts)
+	case Or:
+		return slices.ContainsFunc(n.Nodes, AsksFacts)
+	case Not:
+		return AsksFacts(n.Node)
+	}
+	f, ok := leafField(n)
+	return ok && HasFacts(f)
+}
+
+// leafField returns the field of a node that has one.
+func leafField(n Node) (Field, bool) {
+	switch n := n.(type) {
+	case Term:
+		return n.Field, true
+	case Phrase:
+		return n.Field, true
+	case Prefix:
+		return n.Field, true
+	case Wildcard:
+		return n.Field, true
+	case Equal:
+		return n.Field, true
+	case Exists:
+		return n.Field, true
+	case Number:
+		return n.Field, true
+	case Date:
+		return n.Field, true
+	}
+	return "", false
+}
+
+// FactMatch returns whether a fact alone makes a leaf match, nil where no fact can:
+// where the leaf is not about a field of enrichment. What it returns is not safe for
+// concurrent use: it remembers what it said.
+func FactMatch(n Node) func(Fact) bool {
+	f, ok := leafField(n)
+	if !ok || !HasFacts(f) {
+		return nil
+	}
+	nothing := intel.Listing{}
+	said := map[Fact]bool{}
+	return func(f Fact) bool {
+		yes, ok := said[f]
+		if !ok {
+			yes = Match(n, Doc{Listing: &nothing, Facts: f.Fields()})
+			said[f] = yes
+		}
+		return yes
+	}
+}
+
+// NewlyRegistered returns the query with whatever asks for the tag of newly registered
+// domains (intel.TagNew) asking for the dates of registration as well: answers show
+// the tag by those, and no listing has it for that.
+func NewlyRegistered(n Node, now time.Time) Node {
+	switch n := n.(type) {
+	case And:
+		return And{n.Pos, eachNode(n.Nodes, now)}
+	case Or:
+		return Or{n.Pos, eachNode(n.Nodes, now)}
+	case Not:
+		return Not{n.Pos, NewlyRegistered(n.Node, now)}
+	}
+	tagged := intel.Listing{Tags: []string{intel.TagNew}}
+	if f, ok := leafField(n); !ok || f != FieldTag || !Match(n, Doc{Listing: &tagged}) || Match(n, Doc{Listing: &intel.Listing{Tags: []string{"another"}}}) {
+		return n
+	}
+	return Or{Pos(n.Column()), []Node{n, Date{Pos: Pos(n.Column()), Field: FieldRegistered, From: now.Add(-intel.NewDomain)}}}
+}
+
+func eachNode(nodes []Node, now time.Time) []Node {
+	out := make([]Node, len(nodes))
+	for i, n := range nodes {
+		out[i] = NewlyRegistered(n, now)
+	}
+	return out
 }

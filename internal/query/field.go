@@ -36,6 +36,7 @@ const (
 	FieldASN           Field = "asn"
 	FieldOrg           Field = "org"
 	FieldRegistered    Field = "registered"
+	FieldEnriched      Field = "enriched"
 )
 
 const contextPrefix = "context."
@@ -67,6 +68,7 @@ const (
 	classDomain
 	classNet
 	classListed
+	classAsked // an instant, or whether there is one: true and false
 )
 
 // fieldInfo is a row of the table of fields.
@@ -101,6 +103,7 @@ var fields = []fieldInfo{
 	{FieldASN, classNumber, 1<<32 - 1},
 	{FieldOrg, classWords, 0},
 	{FieldRegistered, classDate, 0},
+	{FieldEnriched, classAsked, 0},
 }
 
 // Fields returns the names of all fields but context.NAME, for help and completion.

@@ -88,7 +88,7 @@ func (d Doc) exists(f Field) bool {
 	switch info, _ := lookupField(string(f)); info.class {
 	case classNumber:
 		return len(d.Numbers(f)) > 0
-	case classDate:
+	case classDate, classAsked:
 		return len(d.Times(f)) > 0
 	case classNet:
 		_, ok := d.Prefix()

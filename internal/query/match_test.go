@@ -119,8 +119,70 @@ func TestFacts(t *testing.T) {
 			t.Errorf("%s: not found", q)
 		}
 	}
-	if find(t, "context.asn:64500", d) {
-		t.Error("facts are context")
+	for _, q := range []string{"context.asn:64500", "enriched:true", "enriched:<30d"} {
+		if find(t, q, d) {
+			t.Errorf("%s: found", q)
+		}
+	}
+	if !find(t, "enriched:false", d) {
+		t.Error("enriched:false: not found")
+	}
+	asked := Fact{Country: "DE", ASN: 64500, ASName: "EXAMPLE-AS", Org: "Example", Registered: now.AddDate(0, 0, -40), Asked: now.AddDate(0, 0, -2)}
+	d = Doc{&intel.Listing{Kind: intel.Domain, Canonical: "a.example", Context: intel.Fields{{Name: "enriched", Values: []string{"2020-01-01"}}}}, asked.Fields()}
+	for q, want := range map[string]bool{"enriched:true": true, "enriched:*": true, "enriched:<3d": true, "enriched:>3d": false, "enriched:2020-01-01": false, "enriched:false": false,
+		"org:example-as": true, "asn:64500": true, "country:DE": true, "registered:>30d": true, "registered:<30d": false} {
+		if find(t, q, d) != want {
+			t.Errorf("%s: found %v", q, !want)
+		}
+	}
+}
+
+// TestFactMatch: what a fact alone decides is what Match says of a listing that has it.
+func TestFactMatch(t *testing.T) {
+	fact := Fact{Country: "DE", ASN: 64500, Org: "Example Hosting", Registered: now.AddDate(0, 0, -4), Asked: now}
+	for q, want := range map[string]bool{"country:de": true, "asn:>64499": true, "org:host*": true, `org:"example hosting"`: true, "registered:<30d": true,
+		"enriched:*": true, "country:fr": false, "asn:1": false, "registered:>30d": false, "org:*": true} {
+		n, err := Parse(q, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		is := FactMatch(n)
+		if !AsksFacts(n) || is == nil || is(fact) != want || is(fact) != want || is(Fact{}) {
+			t.Errorf("%s: a fact does not decide as it should", q)
+		}
+	}
+	for _, q := range []string{"tag:x", "net:10.0.0.0/8", "word", "listed:true"} {
+		n, err := Parse(q, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if AsksFacts(n) || FactMatch(n) != nil {
+			t.Errorf("%s asks for facts", q)
+		}
+	}
+	if n, _ := Parse("word -(kind:url (tag:x OR country:de))", now); !AsksFacts(n) {
+		t.Error("a field of facts inside is not seen")
+	}
+}
+
+func TestNewlyRegistered(t *testing.T) {
+	fresh := Doc{&intel.Listing{Kind: intel.Domain, Canonical: "a.example"}, Fact{Registered: now.AddDate(0, 0, -4)}.Fields()}
+	old := Doc{&intel.Listing{Kind: intel.Domain, Canonical: "b.example", Tags: []string{"phishing"}}, Fact{Registered: now.AddDate(0, 0, -40)}.Fields()}
+	says := Doc{&intel.Listing{Kind: intel.Domain, Canonical: "c.example", Tags: []string{"newly-registered"}}, nil}
+	for q, want := range map[string]string{"tag:newly-registered": "a c", "-tag:newly-registered": "b", "tag:newly": "a c", "tag:*": "b c", "tag:phishing": "b", "kind:domain tag:newly-reg*": "a c"} {
+		n, err := Parse(q, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for i, d := range []Doc{fresh, old, says} {
+			if Match(NewlyRegistered(n, now), d) {
+				got = append(got, string("abc"[i]))
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %s, want %s", q, got, want)
+		}
 	}
 }
 

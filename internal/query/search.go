@@ -24,6 +24,9 @@ type Search struct {
 	Facets     []Field       // fields to count the values of, over all that matches; CanFacet
 	FacetLimit int           // values per facet, the most frequent first; 0 = 10
 	Budget     time.Duration // how long it may take; 0 = as long as ctx
+	// Facts is what enrichment knows, for engines that do not keep it themselves; nil =
+	// nothing. Whatever AsOf is, it is what is known now.
+	Facts Facts
 }
 
 // Page says what a search found beyond the listings it emitted.
@@ -74,7 +77,7 @@ func CanFacet(f Field) bool {
 		return true
 	}
 	info, ok := lookupField(string(f))
-	return ok && info.class != classNet && info.class != classNone
+	return ok && info.class != classNet && info.class != classAsked && info.class != classNone
 }
 
 // Facet returns the values by which a listing is counted in a field, all
@@ -93,7 +96,7 @@ func (d Doc) Facet(f Field) []string {
 		for _, n := range d.Numbers(f) {
 			out = append(out, formatNumber(n))
 		}
-	case classDate:
+	case classDate, classAsked:
 		for _, t := range d.Times(f) {
 			out = append(out, t.UTC().Format(time.DateOnly))
 		}

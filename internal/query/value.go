@@ -42,6 +42,8 @@ func (p *parser) value(f fieldInfo, at int) (Node, *Error) {
 		return p.number(f, op, w, at)
 	case classDate:
 		return p.date(f, op, w, at)
+	case classAsked:
+		return p.asked(f, op, w, at)
 	case classContext:
 		return p.context(f, op, w, at)
 	case classValue:
@@ -55,7 +57,7 @@ func (p *parser) value(f fieldInfo, at int) (Node, *Error) {
 
 // checkValue refuses comparisons of what has no order, and exclusion in the wrong place.
 func (p *parser) checkValue(f fieldInfo, op string, opAt int, w word) *Error {
-	if op != "" && op != "=" && f.class != classNumber && f.class != classDate && f.class != classContext {
+	if op != "" && op != "=" && f.class != classNumber && f.class != classDate && f.class != classAsked && f.class != classContext {
 		return p.fail(opAt, quote(op), "words: "+f.field.String()+" has no order", "")
 	}
 	if op != "" || w.quoted {
@@ -94,6 +96,19 @@ func (p *parser) special(f fieldInfo, w word, at int) (Node, *Error) {
 		return nil, p.fail(w.at, quote(w.text), "true or false", "")
 	}
 	return p.domain(w, pos)
+}
+
+// asked reads true, false, or a date.
+func (p *parser) asked(f fieldInfo, op string, w word, at int) (Node, *Error) {
+	v := strings.ToLower(w.text)
+	if op != "" && op != "=" || v != "true" && v != "false" {
+		return p.date(f, op, w, at)
+	}
+	n, err := p.exists(f, at)
+	if err != nil || v == "true" {
+		return n, err
+	}
+	return Not{Pos(at + 1), n}, nil
 }
 
 // exists is field:*, for the fields that a listing may be without.

@@ -186,6 +186,8 @@ func (d Doc) Times(f Field) []time.Time {
 		d.typed(l.FeedLastSeen, intel.FieldFeedLastSeen, add)
 	case FieldRegistered:
 		d.named(contextNames[f], add)
+	case FieldEnriched:
+		named(d.Facts, []string{"enriched"}, add)
 	default:
 		if _, ok := f.Context(); ok {
 			d.values(f, add)

@@ -22,7 +22,7 @@ import (
 // Where it lies.
 const (
 	Prefix  = "enrichment/"
-	headKey = Prefix + "head.json"
+	HeadKey = Prefix + "head.json" // names what is current
 	batches = Prefix + "batches/"
 )
 
@@ -158,7 +158,7 @@ func (b *Book) readTables(ctx context.Context, refs []TableRef) (func() *network
 }
 
 func (b *Book) head(ctx context.Context) (*head, error) {
-	data, _, err := blob.Read(ctx, b.store, headKey)
+	data, _, err := blob.Read(ctx, b.store, HeadKey)
 	if errors.Is(err, blob.ErrNotFound) {
 		return &head{}, nil
 	}
@@ -174,17 +174,37 @@ func parseHead(data []byte) (*head, error) {
 	}
 	h := new(head)
 	if err := json.Unmarshal(data, h); err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, headKey, err)
+		return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, HeadKey, err)
 	}
 	if h.Format > headFormat {
-		return nil, fmt.Errorf("%w (the format of %s is %d)", ErrNewer, headKey, h.Format)
+		return nil, fmt.Errorf("%w (the format of %s is %d)", ErrNewer, HeadKey, h.Format)
 	}
 	for _, ref := range h.Batches {
 		if !strings.HasPrefix(ref.Key, batches) || blob.CheckKey(ref.Key) != nil {
-			return nil, fmt.Errorf("%w: %s names %q", ErrDamaged, headKey, ref.Key)
+			return nil, fmt.Errorf("%w: %s names %q", ErrDamaged, HeadKey, ref.Key)
 		}
 	}
 	return h, nil
+}
+
+// Current returns the bytes of the head, nil for none, and the keys of what it names,
+// for who copies them.
+func Current(ctx context.Context, store blob.Store) (head []byte, keys []string, err error) {
+	data, _, err := blob.Read(ctx, store, HeadKey)
+	if errors.Is(err, blob.ErrNotFound) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	h, err := parseHead(data)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, ref := range h.Batches {
+		keys = append(keys, ref.Key)
+	}
+	return data, keys, nil
 }
 
 // open reads a batch and checks that it is the one that the head means.
@@ -198,7 +218,7 @@ func (b *Book) open(ctx context.Context, ref batchRef) (*batch, error) {
 		return nil, fmt.Errorf("%s: %w", ref.Key, err)
 	}
 	if hex.EncodeToString(x.sum) != ref.Sum {
-		return nil, fmt.Errorf("%s: %w: it is not what %s says", ref.Key, ErrDamaged, headKey)
+		return nil, fmt.Errorf("%s: %w: it is not what %s says", ref.Key, ErrDamaged, HeadKey)
 	}
 	return x, nil
 }
@@ -243,7 +263,7 @@ func (b *Book) put(ctx context.Context, data []byte) (batchRef, error) {
 
 // update changes the head; change returns false to leave it.
 func (b *Book) update(ctx context.Context, change func(*head) bool) error {
-	return blob.Update(ctx, b.store, headKey, func(old []byte) ([]byte, error) {
+	return blob.Update(ctx, b.store, HeadKey, func(old []byte) ([]byte, error) {
 		h, err := parseHead(old)
 		if err != nil {
 			return nil, err

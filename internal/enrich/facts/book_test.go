@@ -370,10 +370,50 @@ func TestDamagedBook(t *testing.T) {
 	if b.Snapshot().State(enrich.Subject{Domain: "a.com"}, noon) != Fresh {
 		t.Error("what was read before is gone")
 	}
-	if _, err := blob.Write(t.Context(), s, headKey, []byte(`{"format":2}`), blob.Cond{}); err != nil {
+	if _, err := blob.Write(t.Context(), s, HeadKey, []byte(`{"format":2}`), blob.Cond{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Open(t.Context(), s, nil); !errors.Is(err, ErrNewer) {
 		t.Errorf("a newer head: %v", err)
 	}
+}
+
+func TestVerify(t *testing.T) {
+	s := dir(t)
+	b := open(t, s, nil)
+	check := func(want string) {
+		t.Helper()
+		var got []string
+		if err := Verify(t.Context(), s, func(key, problem string) { got = append(got, key+" "+problem) }); err != nil {
+			t.Fatal(err)
+		}
+		if text := strings.Join(got, "\n"); want == "" && text != "" || !strings.Contains(text, want) {
+			t.Errorf("got %q, want %q", text, want)
+		}
+	}
+	check("")
+	add(t, b, domain("a.com", noon, ""))
+	check("")
+	list, err := s.List(t.Context(), batches)
+	if err != nil || len(list) != 1 {
+		t.Fatal(list, err)
+	}
+	good, _, err := blob.Read(t.Context(), s, list[0].Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, data := range map[string][]byte{"checksum is wrong": append(slices.Clone(good[:9]), append([]byte{1}, good[10:]...)...), "it is not what": encode([]enrich.Finding{domain("b.com", noon, "")})} {
+		if _, err := blob.Write(t.Context(), s, list[0].Key, data, blob.Cond{}); err != nil {
+			t.Fatal(err)
+		}
+		check(want)
+	}
+	if err := s.Delete(t.Context(), list[0].Key); err != nil {
+		t.Fatal(err)
+	}
+	check("is missing")
+	if _, err := blob.Write(t.Context(), s, HeadKey, []byte("{"), blob.Cond{}); err != nil {
+		t.Fatal(err)
+	}
+	check(HeadKey)
 }

@@ -121,9 +121,14 @@ func (s *Snapshot) Of(i intel.Indicator) query.Fact {
 	case sub.Domain != "":
 		return s.domainFact(sub.Domain)
 	}
+	return s.At(sub.Addr)
+}
+
+// At implements query.Facts.
+func (s *Snapshot) At(a netip.Addr) query.Fact {
 	n := s.net()
 	var buffer [maxLayers]int32
-	return n.fact(n.at(sub.Addr, &buffer))
+	return n.fact(n.at(a, &buffer))
 }
 
 // Networks implements query.Facts.

@@ -51,6 +51,9 @@ func Run(listings iter.Seq[intel.Listing], s query.Search, emit func(*intel.List
 	}
 	for l := range listings {
 		d := query.Doc{Listing: &l}
+		if s.Facts != nil {
+			d.Facts = s.Facts.Of(intel.Indicator{Kind: l.Kind, Value: l.Canonical}).Fields()
+		}
 		if !query.Match(s.Query, d) {
 			continue
 		}

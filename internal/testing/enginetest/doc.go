@@ -29,7 +29,7 @@
 //	find VALUE
 //	  as_of TIME
 //	search QUERY
-//	  as_of TIME | sort -value | limit 3 | pages | facets tag kind | facet_limit 2 | full
+//	  as_of TIME | sort -value | limit 3 | pages | facets tag kind | facet_limit 2 | full | facts
 //	follow 10
 //	stats
 //	compare aside=ID

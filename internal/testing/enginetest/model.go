@@ -40,6 +40,9 @@ type Purger interface {
 // others have to be exact.
 type Estimator interface{ Estimates() }
 
+// Informed is a Loader that goes by what enrichment knows, as searches bring it.
+type Informed interface{ Informed() }
+
 // Breaker is a Loader whose store can fail.
 type Breaker interface {
 	// Break makes the store's next operations fail as f says.

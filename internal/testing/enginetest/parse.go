@@ -250,6 +250,8 @@ func (p *scriptParser) option(head, rest string) (err error) {
 		s.Pages = true
 	case head == "full":
 		s.Full = true
+	case head == "facts":
+		s.Facts = true
 	case head == "facets":
 		for name := range strings.FieldsSeq(rest) {
 			s.Facets = append(s.Facets, facetField(name))

@@ -58,11 +58,20 @@ func (a *asker) leaf() query.Node {
 		if l == nil {
 			break
 		}
-		if n, err := query.Parse(a.text(query.Doc{Listing: l}), a.now); err == nil {
+		if n, err := query.Parse(a.text(query.Doc{Listing: l, Facts: a.facts(l)}), a.now); err == nil {
 			return n
 		}
 	}
 	return query.All{}
+}
+
+// facts is what enrichment knows of a listing's indicator, now and then: questions
+// about it are asked of engines that know it, and of others.
+func (a *asker) facts(l *intel.Listing) intel.Fields {
+	if a.rnd.IntN(3) > 0 {
+		return nil
+	}
+	return worldFacts().Of(intel.Indicator{Kind: l.Kind, Value: l.Canonical}).Fields()
 }
 
 // text writes a leaf. It may be one that cannot be asked.
@@ -242,7 +251,7 @@ func (a *asker) number(d query.Doc) string {
 
 // date compares with an instant, a day or an age.
 func (a *asker) date(d query.Doc) string {
-	f := []query.Field{query.FieldFirstSeen, query.FieldLastSeen, query.FieldFeedFirstSeen, query.FieldFeedLastSeen, query.FieldRegistered, query.Context("risk")}[a.rnd.IntN(6)]
+	f := []query.Field{query.FieldFirstSeen, query.FieldLastSeen, query.FieldFeedFirstSeen, query.FieldFeedLastSeen, query.FieldRegistered, query.FieldEnriched, query.Context("risk")}[a.rnd.IntN(7)]
 	t := a.instant()
 	if all := d.Times(f); len(all) > 0 && a.rnd.IntN(3) > 0 {
 		t = all[a.rnd.IntN(len(all))]

@@ -139,6 +139,7 @@ func (a *asker) search() (*Search, error) {
 	if a.rnd.IntN(4) == 0 {
 		s.AsOf = a.instant()
 	}
+	s.Facts = a.rnd.IntN(2) == 0
 	switch a.rnd.IntN(4) {
 	case 0:
 		s.Limit = 1 + a.rnd.IntN(30)

@@ -20,6 +20,9 @@ func (r *runner) search(s *Search) ([]string, error) {
 		return nil, err
 	}
 	q := query.Search{Query: n, AsOf: s.AsOf, Sort: s.Sort, Limit: s.Limit, Facets: s.Facets, FacetLimit: s.FacetLimit}
+	if _, ok := r.engine.(Informed); ok && s.Facts {
+		q.Facts = worldFacts()
+	}
 	var lines []string
 	for page := 1; ; page++ {
 		got, err := ask(r.ctx, r.engine, q)

@@ -73,6 +73,7 @@ type Search struct {
 	Facets     []query.Field
 	FacetLimit int
 	Full       bool
+	Facts      bool // with worldFacts, of engines that are Informed
 }
 
 // String writes the script without its answers.
@@ -169,6 +170,9 @@ func (s *Search) print(b *strings.Builder) {
 	}
 	if s.Limit != 0 {
 		fmt.Fprintf(b, "  limit %d\n", s.Limit)
+	}
+	if s.Facts {
+		b.WriteString("  facts\n")
 	}
 	if s.Pages {
 		b.WriteString("  pages\n")

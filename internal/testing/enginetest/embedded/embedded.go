@@ -51,6 +51,9 @@ func Open(c Config) enginetest.Opener {
 	}
 }
 
+// Informed implements enginetest.Informed.
+func (*engine) Informed() {}
+
 // guessing is an engine whose totals may be too small.
 type guessing struct{ *engine }
 
