@@ -11,6 +11,8 @@ import (
 
 	"github.com/elasticintel/elasticintel/internal/auth"
 	"github.com/elasticintel/elasticintel/internal/intel"
+	"github.com/elasticintel/elasticintel/internal/lookup"
+	"github.com/elasticintel/elasticintel/internal/query"
 )
 
 func TestIndicator(t *testing.T) {
@@ -318,5 +320,42 @@ func TestServer_headersAreLimited(t *testing.T) {
 	s := NewServer(http.NotFoundHandler())
 	if s.ReadHeaderTimeout == 0 || s.ReadTimeout == 0 || s.WriteTimeout == 0 || s.IdleTimeout == 0 || s.MaxHeaderBytes == 0 {
 		t.Errorf("something is without limit: %+v", s)
+	}
+}
+
+// known is what enrichment knows, of one network and one domain.
+type known struct{ query.Facts }
+
+func (known) Enrichment(i intel.Indicator, now time.Time) intel.Enrichment {
+	var e intel.Enrichment
+	if _, ok := i.Addr(); ok {
+		e.Network = &intel.NetworkFacts{CIDR: "192.0.2.0/24", Name: "TEST-NET-1", Country: "ZZ", Registry: "arin", ASN: 64500, Allocated: "2010-01-02T00:00:00Z", Source: "rdap+cymru", FetchedAt: now}
+		e.Address = &intel.AddressFacts{Names: []string{"host.example"}, Source: "dns", FetchedAt: now}
+	}
+	if i.Host() == "evil.example" {
+		e.Domain = &intel.DomainFacts{Name: "evil.example", NameServers: []string{"ns.example"}, Status: []string{}, Tags: []string{intel.TagNew}, Source: "whois", FetchedAt: now}
+	}
+	return e
+}
+
+// TestEnrichment: answers have what is known, in single and bulk look-ups, found or
+// not; fixtures hold each against the schema.
+func TestEnrichment(t *testing.T) {
+	f := newFixture(t, func(c *Config) { c.Lookup = c.Lookup.Knowing(func() lookup.Known { return known{} }) })
+	for value, want := range map[string]string{
+		"192.0.2.7":                        `"enrichment":{"network":{"cidr":"192.0.2.0/24","name":"TEST-NET-1","org":"","country":"ZZ","registry":"arin","abuse":"","asn":64500,"as_name":"","allocated":"2010-01-02T00:00:00Z","source":"rdap+cymru","fetched_at":"`,
+		"198.51.100.9":                     `"address":{"names":["host.example"],"source":"dns","fetched_at":"`,
+		"evil.example":                     `"enrichment":{"domain":{"domain_name":"evil.example","registrar":"","created":null,"updated":null,"expires":null,"name_servers":["ns.example"],"status":[],"tags":["newly-registered"],"source":"whois"`,
+		"d41d8cd98f00b204e9800998ecf8427e": `"enrichment":{}`,
+	} {
+		if a := f.get("/api/v1/indicators/" + value); !strings.Contains(a.body, want) {
+			t.Errorf("%s: %s, want %s", value, a.body, want)
+		}
+		if a := f.post("/api/v1/lookup", "application/json", `{"values":["`+value+`"]}`); !strings.Contains(a.body, want) {
+			t.Errorf("bulk %s: %s, want %s", value, a.body, want)
+		}
+	}
+	if a := f.post("/api/v1/lookup?fields=summary", "application/json", `{"values":["192.0.2.7"]}`); strings.Contains(a.body, "enrichment") {
+		t.Errorf("a summary has enrichment: %s", a.body)
 	}
 }

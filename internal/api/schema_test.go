@@ -24,6 +24,7 @@ func TestDocument_schemasEqualTheStructs(t *testing.T) {
 		"Stats": intel.Stats{}, "Memory": intel.Memory{}, "Problem": Problem{}, "Hits": Hits{},
 		"SearchPage": lookup.SearchPage{}, "Found": lookup.Found{}, "Result": lookup.Result{}, "Facet": lookup.Facet{}, "FacetValue": query.FacetValue{},
 		"Related": intel.Related{}, "RelatedGroup": intel.RelatedGroup{}, "RelatedItem": intel.RelatedItem{}, "Moment": intel.Moment{}, "Event": intel.Event{},
+		"Enrichment": intel.Enrichment{}, "NetworkFacts": intel.NetworkFacts{}, "DomainFacts": intel.DomainFacts{}, "AddressFacts": intel.AddressFacts{},
 		"Report": feed.Report{}, "ReportEarly": feed.ReportEarly{}, "ReportPair": feed.ReportPair{}, "ReportRead": feed.ReportRead{}, "ReportRuns": feed.ReportRuns{},
 	} {
 		s, _, ok := openDoc().at("components", "schemas", name)
@@ -73,6 +74,8 @@ func typeName(t reflect.Type) string {
 	switch {
 	case t.Kind() == reflect.Pointer:
 		return typeName(t.Elem()) + "|null"
+	case t.String() == "intel.Date":
+		return "string|null"
 	case t.Kind() == reflect.String, t.String() == "time.Time", t.String() == "intel.Kind":
 		return "string"
 	case t.String() == "intel.Fields", t.Kind() == reflect.Map, t.Kind() == reflect.Struct:
