@@ -21,6 +21,10 @@ const (
 	fSection // a heading after which words mean something else
 )
 
+// Dates of an answer as a whole are no dates of the domain: RIPN's "Last updated on",
+// and what .lv writes below [Whois], which was another one for the same domain at
+// another time though nothing else had changed.
+//
 // keys are the words of registries and registrars for the fields of a domain. A
 // word with a * counts within a contact, too; the others may speak of the
 // contact there. Read-only.

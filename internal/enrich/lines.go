@@ -63,15 +63,16 @@ func firstWord(s string) string {
 
 // Words in which servers say that there is no record, or refuse. Read-only.
 var (
-	unregistered = []string{"no match", "not found", "no entries found", "no data found", "no object found", "nothing found", "no such domain", "does not exist",
-		"is available for", "status: free", "status: available", "not registered", "no information available about domain", "is free"}
-	refused = []string{"quota exceeded", "limit exceeded", "exceeded the", "too many", "try again later", "access denied", "blacklisted", "rate limit", "not authorized to query", "connection refused"}
+	unregistered = []string{"no match", "not found", "object_not_found", "no found", "no entries found", "no data found", "no object found", "nothing found", "no such domain", "does not exist",
+		"is available for", "status: free", "status: available", "not registered", "not been registered", "no information available about domain", "is free", ": no existe", "no se encuentra registrado"}
+	refused = []string{"quota exceeded", "limit exceeded", "exceeded the", "been exceeded", "queries exceeded", "too many", "try again later", "access denied", "permission denied", "not permitted",
+		"blacklisted", "been banned", "rate limit", "not authorized to query", "connection refused"}
 )
 
 // instead says why an answer without a record has none, by the words of its
 // beginning.
 func instead(text string) error {
-	text = strings.ToLower(text[:min(len(text), 4096)])
+	text = strings.ToLower(strings.Join(strings.Fields(text[:min(len(text), 4096)]), " "))
 	for _, w := range unregistered {
 		if strings.Contains(text, w) {
 			return ErrUnregistered

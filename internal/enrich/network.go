@@ -70,6 +70,7 @@ func parseNetwork(text string, lines []line) *Network {
 		n.ASN = routed(all, at)
 	}
 	n.Abuse = abuse(text, all, best)
+	n.dropPersons(personsOf(all, best))
 	return n
 }
 
@@ -105,6 +106,45 @@ func (n *Network) org(all []object, o object) {
 		name = o.get("descr") // there it is the holder's name; elsewhere it may be anything, a person too
 	}
 	n.Org = clean(name)
+}
+
+// cpf is how Brazil numbers persons; organisations have a longer number.
+var cpf = regexp.MustCompile(`^\d{3}\.?\d{3}\.?\d{3}-?\d{2}$`)
+
+// personsOf are the names of persons in an answer. LACNIC's holder is one where it
+// answers for itself, and where its number is that of a person.
+func personsOf(all []object, o object) []string {
+	persons := []string{o.get("responsible")}
+	if cpf.MatchString(o.get("ownerid")) {
+		persons = append(persons, o.get("owner"))
+	}
+	for _, x := range all {
+		persons = append(persons, x.get("person"))
+	}
+	return persons
+}
+
+// orgHandle is what some registries wrote where the name of the holder belongs.
+var orgHandle = regexp.MustCompile(`^ORG-[A-Z0-9]+-[A-Z]+$`)
+
+// dropPersons empties what is the name of a person after all, though it stands
+// where that of an organisation does, and an organisation that is a handle.
+func (n *Network) dropPersons(persons []string) {
+	for _, p := range persons {
+		p = clean(p)
+		if p == "" {
+			continue
+		}
+		if strings.EqualFold(n.Org, p) {
+			n.Org = ""
+		}
+		if strings.EqualFold(n.Name, p) {
+			n.Name = ""
+		}
+	}
+	if orgHandle.MatchString(n.Org) {
+		n.Org = ""
+	}
 }
 
 // routed is the origin of the narrowest route that covers a range.

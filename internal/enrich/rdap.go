@@ -122,8 +122,8 @@ func rdapNetwork(o rdapObject) (*Record, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: RDAP about the range %q to %q", ErrNoRecord, clean(o.text("startAddress")), clean(o.text("endAddress")))
 	}
-	if s, ok := parseRange(o.text("handle")); ok && at.first == at.last {
-		at = s
+	if at.first == at.last { // the address that was asked about, not the network that holds it
+		at = o.network(at)
 	}
 	n := &Network{CIDR: at.prefixes()}
 	n.rdap(o)
@@ -132,6 +132,23 @@ func rdapNetwork(o rdapObject) (*Record, error) {
 		n.ASN = origins[0]
 	}
 	return &Record{Network: n}, nil
+}
+
+// network returns the network around an address, as the handle or the extension
+// cidr0 has it.
+func (o rdapObject) network(at span) span {
+	ranges := []string{o.text("handle")}
+	for _, c := range o.members("cidr0_cidrs") {
+		if p := c.text("v4prefix") + c.text("v6prefix"); p != "" && c.raw["length"] != nil {
+			ranges = append(ranges, fmt.Sprintf("%s/%d", p, c.number("length")))
+		}
+	}
+	for _, r := range ranges {
+		if s, ok := parseRange(r); ok && s.first.Is4() == at.first.Is4() && !at.first.Less(s.first) && !s.last.Less(at.last) {
+			return s
+		}
+	}
+	return at
 }
 
 func rdapSystem(o rdapObject) (*Record, error) {
@@ -175,6 +192,20 @@ func (n *Network) rdap(o rdapObject) {
 			n.Abuse = mail(e.card("email"))
 		}
 	}
+	n.dropPersons(o.persons())
+}
+
+// persons are the names of those of an object's entities that are one, and of theirs.
+func (o rdapObject) persons() []string {
+	var names []string
+	for _, e := range o.members("entities") {
+		for _, x := range append(e.members("entities"), e) {
+			if strings.EqualFold(x.card("kind"), "individual") {
+				names = append(names, x.card("fn"))
+			}
+		}
+	}
+	return names
 }
 
 // described is the first line of the description, which at APNIC names the holder
