@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/elasticintel/elasticintel/internal/enrich"
@@ -28,7 +27,7 @@ type bootstrap struct {
 }
 
 type bootFile struct {
-	mu     sync.Mutex // held while the file is fetched, so that it is once
+	turn   chan struct{} // held while the file is fetched, so that it is once
 	table  *bootTable
 	loaded bool      // Keeper was asked
 	next   time.Time // when it is to be fetched again
@@ -59,7 +58,7 @@ func newBootstrap(r *Registry) (*bootstrap, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s.json: %w", name, err)
 		}
-		b.files[name] = &bootFile{table: t}
+		b.files[name] = &bootFile{turn: make(chan struct{}, 1), table: t}
 	}
 	return b, nil
 }
@@ -191,11 +190,15 @@ func (t *bootTable) system(asn uint32) string {
 }
 
 // table returns a file as new as it has to be. Whoever comes while it is fetched
-// waits for that; where it cannot be had the old one goes on to count.
+// waits for that; where it cannot be had the old one goes on to count. An empty one where ctx ended.
 func (b *bootstrap) table(ctx context.Context, name string) *bootTable {
 	f := b.files[name]
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	select {
+	case f.turn <- struct{}{}:
+		defer func() { <-f.turn }()
+	case <-ctx.Done():
+		return &bootTable{}
+	}
 	now := b.r.cfg.Now()
 	if !f.loaded && b.r.cfg.Keep != nil {
 		f.loaded = true

@@ -99,6 +99,7 @@ func drip(ctx interface{ Done() <-chan struct{} }, one func() bool) {
 
 func (w *World) bootstrap(rw http.ResponseWriter, req *http.Request) {
 	name := strings.TrimPrefix(req.URL.Path, "/rdap/")
+	w.came(Bootstrap, name, req.UserAgent())
 	north, south := "http://"+w.addrs[RDAPNorth].String()+"/rdap/", "http://"+w.addrs[RDAPSouth].String()+"/rdap"
 	type service = [2][]string
 	file := struct {

@@ -51,7 +51,7 @@ var All = []Fault{TooMany, Silent, Slow, Wrong, Huge, Malformed, Page, Loop, Inw
 const (
 	RDAPNorth  = "rdap-north"  // of addresses below 128.0.0.0 and 2800::, names, and even autonomous systems
 	RDAPSouth  = "rdap-south"  // of all others
-	Bootstrap  = "bootstrap"   // IANA's files of who answers RDAP; it never fails and is not counted
+	Bootstrap  = "bootstrap"   // IANA's files of who answers RDAP; it never fails
 	WhoisRoot  = "whois-root"  // refers to the registry
 	Whois      = "whois"       // the registry's
 	WhoisNames = "whois-names" // a registrar's
