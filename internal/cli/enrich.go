@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/elasticintel/elasticintel/internal/config"
 	"github.com/elasticintel/elasticintel/internal/enrich"
 	"github.com/elasticintel/elasticintel/internal/intel"
 )
@@ -17,24 +18,30 @@ import (
 func (p *program) enrichCmd() *cobra.Command {
 	var file, name string
 	cmd := &cobra.Command{
-		Use: "enrich --parse FILE", Short: "Show the registration record in a saved answer of whois or RDAP",
-		Long: `Reads an answer that a registry gave about a domain, a network or an autonomous system: the JSON of RDAP, or the text of whois.
+		Use: "enrich INDICATOR… | --parse FILE", Short: "Ask registries about indicators, or read an answer of theirs",
+		Long: `With INDICATORs (addresses, networks, domains, URLs, AS numbers): asks the registries who has their networks and domains, by RDAP, else by whois,
+each server at its rate, and prints what they say. Nothing is kept. --enrich-reverse and --enrich-lookup ask others about addresses besides.
+
+With --parse: reads an answer that a registry gave about a domain, a network or an autonomous system: the JSON of RDAP, or the text of whois.
 Asks nobody anything and needs no data folder. Times are in UTC; what the answer does not say is empty (null for times in JSON).
 Names and addresses of persons are left out.
 
-Exit code: 2 where the file or --name cannot be used, 4 where the answer holds no record: nobody has the domain, the server refused, or
-it is about something else. stderr says which.`,
-		Example: "  whois example.com > answer.txt; elasticintel enrich --parse answer.txt\n  elasticintel enrich --parse - --name example.com -o json < answer.txt",
-		Args:    args(0, 0, "nothing but --parse FILE"),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+Exit code: 2 where an INDICATOR, the file or --name cannot be used, 4 where no registry said anything of use, or the saved answer holds no
+record: nobody has the domain, the server refused, or it is about something else. stderr says which.`,
+		Example: "  elasticintel enrich 192.0.2.1 example.com -o json\n  whois example.com > answer.txt; elasticintel enrich --parse answer.txt\n  elasticintel enrich --parse - --name example.com -o json < answer.txt",
+		RunE: func(cmd *cobra.Command, a []string) error {
 			if file == "" {
-				return usageError("Usage: elasticintel enrich --parse FILE [--name DOMAIN]", "enrich: give an answer with --parse")
+				return p.askRegistries(cmd.Context(), a)
+			}
+			if len(a) > 0 {
+				return usageError("Usage: "+cmd.UseLine(), "enrich: %q is one argument too many", a[0])
 			}
 			return p.parseAnswer(file, name)
 		},
 	}
 	cmd.Flags().StringVar(&file, "parse", "", "file with an answer of whois or RDAP; - is stdin")
-	cmd.Flags().StringVar(&name, "name", "", "the domain that was asked for")
+	cmd.Flags().StringVar(&name, "name", "", "the domain that was asked for, with --parse")
+	p.cfg.Bind(cmd.Flags(), config.EnrichFlags()...)
 	return cmd
 }
 

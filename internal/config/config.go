@@ -39,6 +39,10 @@ type Config struct {
 	AlertNetworks NetworkList    // where they may be although it is not public
 	AlertAfter    intel.Duration // how long a feed must be in a class of health before that is told
 
+	EnrichEndpoints string   // JSON file with who is asked in place of the registries; "" = themselves
+	EnrichReverse   bool     // ask reverse DNS for the names of addresses
+	EnrichLookups   WordList // names of the look-ups that are asked about addresses
+
 	Secrets map[string]Secret // feed secrets from EI_SECRET_<NAME>, by NAME as written there
 }
 
@@ -51,6 +55,9 @@ func Default() Config {
 		OpenSearch: OpenSearch{Index: "elasticintel-listings", Shards: 1, Replicas: ReplicasAuto},
 	}
 }
+
+// EnrichFlags are the settings by which registries are asked.
+func EnrichFlags() []string { return []string{"enrich-endpoints", "enrich-reverse", "enrich-lookup"} }
 
 // Secret is text that never prints: every way of formatting it gives "[redacted]".
 type Secret string
@@ -91,6 +98,9 @@ func (c *Config) settings() []setting {
 		{"alert-webhook", "", "URL that is told when a feed falls sick or heals; may be repeated. It is a secret: better in the variable or the file than here", &c.AlertWebhooks},
 		{"alert-allow-network", "", "network in which webhooks may be although it is not public, such as 10.0.0.0/8; may be repeated", &c.AlertNetworks},
 		{"alert-after", "", "how long a feed must be in a new class of health before that is told; 0 tells at once", &c.AlertAfter},
+		{"enrich-endpoints", "", "JSON file with who is asked in place of the registries, for mirrors, proxies and tests", &c.EnrichEndpoints},
+		{"enrich-reverse", "", "ask reverse DNS for the names of addresses", &c.EnrichReverse},
+		{"enrich-lookup", "", "service that is asked about addresses: internetdb, greynoise or abuseipdb; may be repeated", &c.EnrichLookups},
 		{"offline", "", "answer from the data folder and pull no feed", &c.Offline},
 	}, c.engineSettings()...)
 }

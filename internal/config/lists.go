@@ -30,6 +30,26 @@ func (l *SecretList) Set(s string) error {
 // Type is what the help calls the value.
 func (l *SecretList) Type() string { return "URL" }
 
+// WordList is several words, given as SecretList is.
+type WordList []string
+
+// String lists the words with blanks between.
+func (l *WordList) String() string {
+	if l == nil {
+		return ""
+	}
+	return strings.Join(*l, " ")
+}
+
+// Set adds words.
+func (l *WordList) Set(s string) error {
+	*l = append(*l, strings.Fields(s)...)
+	return nil
+}
+
+// Type is what the help calls the value.
+func (l *WordList) Type() string { return "NAME" }
+
 // NetworkList is several networks, given as SecretList is. A bare address is the
 // network of itself.
 type NetworkList []netip.Prefix

@@ -63,13 +63,31 @@ type lookupDef struct {
 	Fields map[string]string `json:"fields"` // name → where in the answer: members with dots between
 }
 
-// lookups are the sources of the names in the configuration.
-func (r *Registry) lookups() ([]enrich.Source, error) {
+func readLookups() (map[string]lookupDef, error) {
 	var defs map[string]lookupDef
 	raw, err := data.ReadFile("data/lookups.json")
 	if err == nil {
 		err = json.Unmarshal(raw, &defs)
 	}
+	return defs, err
+}
+
+// Secrets are the names of the keys that look-ups need.
+func Secrets() []string {
+	defs, _ := readLookups() // New says so where the file cannot be read
+	var names []string
+	for _, d := range defs {
+		if d.Secret != "" {
+			names = append(names, d.Secret)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// lookups are the sources of the names in the configuration.
+func (r *Registry) lookups() ([]enrich.Source, error) {
+	defs, err := readLookups()
 	if err != nil {
 		return nil, err
 	}

@@ -61,7 +61,7 @@ var allowed = map[string][]string{
 	"internal/awslambda": {"internal/intel", "internal/api", "internal/blob", "internal/feed", "internal/ingest", "internal/lookup"},
 	"internal/deploy":    {"internal/config"},
 	"internal/cli": {".", "internal/intel", "internal/app", "internal/auth", "internal/aws", "internal/blob", "internal/config", "internal/corpus",
-		"internal/deploy", "internal/enrich", "internal/enrich/facts", "internal/export", "internal/feed", "internal/fetch", "internal/follow", "internal/ingest", "internal/local", "internal/lookup",
+		"internal/deploy", "internal/enrich", "internal/enrich/facts", "internal/enrich/registry", "internal/export", "internal/feed", "internal/fetch", "internal/follow", "internal/ingest", "internal/local", "internal/lookup",
 		"internal/near", "internal/notify", "internal/opensearch", "internal/opensearch/dashboards", "internal/parse", "internal/query", "internal/score", "internal/source"},
 	"cmd/elasticintel": {"internal/cli"},
 	"cmd/lambda": {".", "internal/app", "internal/auth", "internal/aws", "internal/awslambda", "internal/blob", "internal/config", "internal/corpus", "internal/enrich/facts", "internal/feed",
