@@ -350,7 +350,7 @@ func differing(a, b []*batch) []*batch {
 
 // Counts is how much is known.
 type Counts struct {
-	Networks int `json:"networks"` // answers about networks
+	Networks int `json:"networks"` // answers of registries about networks
 	Domains  int `json:"domains"`  // that registries were asked about, whatever they said
 	Nothing  int `json:"nothing"`  // blocks of addresses of which a registry said nothing
 	Rows     int `json:"rows"`     // of tables
@@ -359,8 +359,10 @@ type Counts struct {
 // Counts counts, in time that grows with what is known.
 func (s *Snapshot) Counts() Counts {
 	count := func(section byte) (n int) {
-		for range merged(s.batches, []byte{section}) {
-			n++
+		for p := range merged(s.batches, []byte{section}) {
+			if !bytes.HasSuffix(p.key, []byte("cymru")) || section == sectionDomain {
+				n++
+			}
 		}
 		return n
 	}

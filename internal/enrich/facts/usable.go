@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/elasticintel/elasticintel/internal/enrich"
@@ -45,4 +46,20 @@ func usable(f enrich.Finding) (enrich.Finding, bool) {
 		}
 	}
 	return f, true
+}
+
+// Covers returns the addresses about which registries need not be asked after such a
+// finding: those of its network, or those that its failure counts for; nil for one
+// that is not of a registry.
+func Covers(f *enrich.Finding) []netip.Prefix {
+	g, ok := usable(*f)
+	switch {
+	case !ok || !g.Subject.Addr.IsValid() || g.Source != "rdap" && g.Source != "whois":
+		return nil
+	case g.Network != nil:
+		return prefixes(g.Network)
+	case g.Negative != "":
+		return []netip.Prefix{block(g.Subject.Addr)}
+	}
+	return nil
 }
