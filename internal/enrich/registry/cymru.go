@@ -34,6 +34,7 @@ const cymru = "cymru"
 // comes with the findings that there are.
 func (r *Registry) Origins(ctx context.Context, addrs []netip.Addr) ([]enrich.Finding, error) {
 	found := make(map[netip.Addr]enrich.Finding, len(addrs))
+	addrs = slices.Clone(addrs)
 	var ask []netip.Addr
 	for i, a := range addrs {
 		a = a.Unmap().WithZone("")

@@ -134,6 +134,28 @@ func TestRDAPFaults(t *testing.T) {
 	}
 }
 
+// TestRedirect: where a registry redirects to another one that is asked, at its own rate.
+func TestRedirect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := registrytest.Memory(t)
+		w.Behave()
+		w.Moved = true
+		r := open(t, w, func(c *registry.Config) {
+			c.Endpoints.Rates[w.Addr(registrytest.RDAPSouth).String()] = registry.Rate{PerMinute: 6}
+			c.Endpoints.Rates[w.Addr(registrytest.RDAPSouth).Addr().String()] = registry.Rate{PerMinute: 6}
+		})
+		for range 5 {
+			if f := one(t, r, addr("81.2.69.142")); f.Network == nil || f.Source != "rdap" {
+				t.Errorf("%+v", f)
+			}
+		}
+		if shortest, n := gaps(w, registrytest.RDAPSouth); n != 5 || shortest < 10*time.Second {
+			t.Errorf("%d queries, shortest gap %v", n, shortest)
+		}
+		r.Close()
+	})
+}
+
 // noWhois leaves the question to RDAP.
 func noWhois(c *registry.Config) { c.Endpoints.Whois = "whois.nowhere.example" }
 

@@ -46,8 +46,9 @@ func (b rootBlock) has(s enrich.Subject) bool {
 
 // Words of the root. Read-only.
 var (
-	rootRefer = regexp.MustCompile(`(?mi)^(?:refer|whois):[ \t]*(\S+)`)
-	rootBlocs = regexp.MustCompile(`(?mi)^(?:inetnum|inet6num|as-block):[ \t]*(.+)$`)
+	rootRefer  = regexp.MustCompile(`(?mi)^(?:refer|whois):[ \t]*(\S+)`)
+	rootDomain = regexp.MustCompile(`(?mi)^domain:[ \t]*(\S+)`)
+	rootBlocs  = regexp.MustCompile(`(?mi)^(?:inetnum|inet6num|as-block):[ \t]*(.+)$`)
 )
 
 // find returns the server to ask about a subject, "" where the root knows none.
@@ -98,11 +99,14 @@ func (c *roots) get(s enrich.Subject, now time.Time) (string, bool) {
 	return "", false
 }
 
-// put remembers an answer, for a whole block only where it says so itself.
+// put remembers an answer for what it says itself that it is about.
 func (c *roots) put(s enrich.Subject, text string, a rootAnswer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if s.Domain != "" {
+		if m := rootDomain.FindStringSubmatch(text); m == nil || !strings.EqualFold(m[1], tld(s.Domain)) {
+			return
+		}
 		if c.names == nil || len(c.names) >= maxRoots {
 			c.names = map[string]rootAnswer{}
 		}

@@ -1,6 +1,8 @@
 package registry_test
 
 import (
+	"context"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/elasticintel/elasticintel/internal/enrich"
 	"github.com/elasticintel/elasticintel/internal/enrich/registry"
+	"github.com/elasticintel/elasticintel/internal/fetch"
 	"github.com/elasticintel/elasticintel/internal/testing/registrytest"
 )
 
@@ -163,7 +166,12 @@ func TestOrigins(t *testing.T) {
 				addrs = append(addrs, netip.AddrFrom4([4]byte{81, byte(i >> 8), byte(i), 1}))
 			}
 			addrs = append(addrs, netip.MustParseAddr("2a00:1450:4001::1"), netip.MustParseAddr("9.9.9.9"), netip.MustParseAddr("10.0.0.1"))
+			addrs[0] = netip.AddrFrom16(addrs[0].As16()) // written as IPv6, which is the caller's
 			found, err := r.Origins(t.Context(), addrs)
+			if !addrs[0].Is4In6() {
+				t.Error("the caller's addresses were changed")
+			}
+			addrs[0] = addrs[0].Unmap()
 			if err != nil || len(found) != n {
 				t.Fatalf("%d findings, %v", len(found), err)
 			}
@@ -277,5 +285,85 @@ func TestExtrasConfig(t *testing.T) {
 	})
 	if f := r.Ask(t.Context(), addr("81.2.69.142")); f[1].Negative != registry.Refused {
 		t.Errorf("%+v", f[1])
+	}
+}
+
+// TestOriginsWithoutDNS: where DNS does not answer the bulk query does.
+func TestOriginsWithoutDNS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := registrytest.Memory(t)
+		w.Behave()
+		r := open(t, w, func(c *registry.Config) { c.Resolver = deaf{c.Resolver} })
+		found, err := r.Origins(t.Context(), []netip.Addr{netip.MustParseAddr("81.2.69.142"), netip.MustParseAddr("9.9.9.9")})
+		if err != nil || len(found) != 2 || found[0].Network == nil || found[1].Negative != registry.Unannounced || w.Count(registrytest.Cymru) != 1 {
+			t.Errorf("%+v, %v", found, err)
+		}
+		r.Close()
+	})
+}
+
+// deaf is a resolver that fails for all texts.
+type deaf struct{ registry.Resolver }
+
+func (deaf) LookupTXT(context.Context, string) ([]string, error) {
+	return nil, &net.DNSError{Err: "server misbehaving", Name: "x", IsTemporary: true}
+}
+
+// TestNothingWrongIsBelieved: whatever goes wrong with every third query, what is
+// found is right, and everything else is a finding of why there is nothing.
+func TestNothingWrongIsBelieved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := registrytest.Memory(t)
+		w.Misbehave(3, registrytest.All...)
+		r := open(t, w, func(c *registry.Config) { c.Reverse = true })
+		known := map[string]int{}
+		for i := range 400 {
+			a := netip.AddrFrom4([4]byte{byte(20 + i%200), byte(i), 16, byte(i)})
+			if fetch.Reserved(a) != "" {
+				continue
+			}
+			found := r.Ask(t.Context(), enrich.Subject{Addr: a})
+			if len(found) != 2 {
+				t.Fatalf("%+v", found)
+			}
+			switch f := found[0]; {
+			case f.Network != nil:
+				known[f.Source]++
+				if !slices.Equal(f.Network.CIDR, []string{w.NetworkOf(a).String()}) || f.Network.Country != "NL" {
+					t.Errorf("%s: %+v", a, f.Network)
+				}
+			case f.Negative == "" || f.Negative == registry.Unregistered || !f.Retry.After(f.Fetched):
+				t.Errorf("%+v", f)
+			default:
+				known[f.Negative]++
+			}
+			time.Sleep(3 * time.Minute) // for who wants to be left alone
+		}
+		t.Logf("%v", known)
+		if known["rdap"] < 200 || known["whois"] < 40 {
+			t.Errorf("%v", known)
+		}
+		r.Close()
+	})
+}
+
+// TestRootIsNotBelievedBlindly: an answer of the root that is about something else
+// is not remembered for all domains of a top level domain.
+func TestRootIsNotBelievedBlindly(t *testing.T) {
+	for _, fault := range []registrytest.Fault{registrytest.Inward, registrytest.Page, registrytest.Malformed} {
+		synctest.Test(t, func(t *testing.T) {
+			w := registrytest.Memory(t)
+			w.Unserved = true
+			w.Misbehave(1, fault)
+			r := open(t, w)
+			if f := one(t, r, enrich.Subject{Domain: "shop.example"}); f.Negative != registry.Unreadable {
+				t.Errorf("%s: %+v", fault, f)
+			}
+			w.Behave()
+			if f := one(t, r, enrich.Subject{Domain: "other.example"}); f.Domain == nil {
+				t.Errorf("%s is remembered: %+v", fault, f)
+			}
+			r.Close()
+		})
 	}
 }

@@ -18,6 +18,10 @@ func (w *World) rdap(server string) http.HandlerFunc {
 		if w.fault(rw, req, fault) {
 			return
 		}
+		if w.Moved && server == RDAPNorth {
+			http.Redirect(rw, req, "http://"+w.addrs[RDAPSouth].String()+req.URL.Path, http.StatusSeeOther)
+			return
+		}
 		if fault == Wrong {
 			subject = map[string]string{"ip": "4.4.4.4", "domain": "other.example", "autnum": "4"}[kind]
 		}

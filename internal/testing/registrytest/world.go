@@ -73,6 +73,7 @@ type World struct {
 	Bits4, Bits6 int           // length of the networks that addresses belong to; default 20 and 32
 	Delay        time.Duration // before every answer
 	Unserved     bool          // the bootstrap files name no server, so that whois is asked
+	Moved        bool          // the northern RDAP server redirects to the southern one
 	Thin         bool          // the whois server for domains leaves the dates to the registrar
 
 	stop     context.Context // ends with the test
