@@ -204,7 +204,10 @@ func (b *bootstrap) table(ctx context.Context, name string) *bootTable {
 		f.loaded = true
 		if raw, saved, err := b.r.cfg.Keep.Load(ctx, name+".json"); err == nil {
 			if t, err := readBootstrap(raw); err == nil {
-				f.table, f.next = t, saved.Add(refreshAfter)
+				f.table = t
+				if !saved.After(now) { // a clock that went wrong must not keep it for ever
+					f.next = saved.Add(refreshAfter)
+				}
 			}
 		}
 	}

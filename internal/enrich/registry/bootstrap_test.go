@@ -1,40 +1,17 @@
 package registry_test
 
 import (
-	"context"
-	"errors"
 	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/elasticintel/elasticintel/internal/blob"
 	"github.com/elasticintel/elasticintel/internal/enrich/registry"
+	"github.com/elasticintel/elasticintel/internal/testing/crashtest"
 	"github.com/elasticintel/elasticintel/internal/testing/registrytest"
 )
-
-// keeper keeps in memory.
-type keeper struct {
-	mu    sync.Mutex
-	files map[string][]byte
-	saved map[string]time.Time
-}
-
-func (k *keeper) Load(_ context.Context, name string) ([]byte, time.Time, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.files[name] == nil {
-		return nil, time.Time{}, errors.New("nothing was saved")
-	}
-	return k.files[name], k.saved[name], nil
-}
-
-func (k *keeper) Save(_ context.Context, name string, data []byte, now time.Time) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.files[name], k.saved[name] = data, now
-	return nil
-}
 
 // TestBootstrapIsKept: the files of IANA are fetched once a day, by the first who
 // needs one, and kept for other processes; where IANA is away the last ones count.
@@ -42,7 +19,8 @@ func TestBootstrapIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := registrytest.Memory(t)
 		w.Behave()
-		k := &keeper{files: map[string][]byte{}, saved: map[string]time.Time{}}
+		store := crashtest.NewMem()
+		k := registry.KeepIn(store)
 		keep := func(c *registry.Config) { c.Keep = k }
 		r := open(t, w, keep)
 		var wg sync.WaitGroup
@@ -69,13 +47,19 @@ func TestBootstrapIsKept(t *testing.T) {
 		if f := one(t, away, addr("81.2.69.142")); f.Source != "rdap" || f.Network == nil {
 			t.Errorf("without IANA: %+v", f)
 		}
-		k.files["ipv4.json"] = []byte("<html>")
-		w.Unserved = true
-		broken := open(t, w, keep)
-		if f := one(t, broken, addr("81.2.69.142")); f.Source != "whois" {
-			t.Errorf("a kept file that is broken: %+v", f)
+		w.Unserved = true // so that the list to be fetched differs from the one that was kept
+		for _, damaged := range []string{"<html>", "", `{"saved":"2126-01-01T00:00:00Z","file":{}}`,
+			`{"saved":"2126-01-01T00:00:00Z","file":{"version":"1.0","services":[[["0.0.0.0/0"],["http://5.9.9.9/"]]]}}`, `{"saved":"x"}`} {
+			if _, err := blob.Write(t.Context(), store, "enrichment/registries/ipv4.json", []byte(damaged), blob.Cond{}); err != nil {
+				t.Fatal(err)
+			}
+			broken := open(t, w, keep)
+			if f := one(t, broken, addr("81.2.69.142")); f.Source != "whois" {
+				t.Errorf("kept as %q: %+v", damaged, f)
+			}
+			broken.Close()
 		}
-		for _, x := range []*registry.Registry{r, second, away, broken} {
+		for _, x := range []*registry.Registry{r, second, away} {
 			x.Close()
 		}
 	})

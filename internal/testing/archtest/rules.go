@@ -39,7 +39,7 @@ var allowed = map[string][]string{
 	"internal/enrich/table":      {"internal/intel", "internal/enrich/ranges"},
 	"internal/enrich/facts":      {"internal/intel", "internal/blob", "internal/enrich", "internal/enrich/ranges", "internal/enrich/table", "internal/query"},
 	"internal/enrich/work":       {"internal/intel", "internal/enrich", "internal/enrich/facts", "internal/lookup"},
-	"internal/enrich/registry":   {"internal/intel", "internal/enrich", "internal/fetch"},
+	"internal/enrich/registry":   {"internal/intel", "internal/blob", "internal/enrich", "internal/fetch"},
 	"internal/export":            {"internal/intel", "internal/lookup", "internal/query"},
 	"internal/notify":            {"internal/intel", "internal/fetch"},
 
