@@ -80,6 +80,7 @@ type domains struct {
 	section field   // what lines without a key mean: a name, registrar, server, status or created; 0 = nothing
 	fresh   bool    // the section had no value yet
 	start   bool    // the next line is the first one of a block
+	handle  string  // of the registrar that the block is about, whose name may follow
 }
 
 // parseDomain returns the record about name, completed from later records about
@@ -152,7 +153,7 @@ func (d *Domain) complete(e *Domain) {
 
 func (p *domains) line(l line) {
 	if l.blank {
-		p.start, p.contact = true, false
+		p.start, p.contact, p.handle = true, false, ""
 		if !p.fresh {
 			p.section = 0 // a list ends at a blank line, but may begin behind one
 		}
@@ -206,6 +207,11 @@ func (p *domains) keyed(l line, w word, known, first bool) {
 	case inRegistrar:
 		p.set(fRegistrar, l.value)
 		return
+	case p.handle != "" && (l.key == "organization" || l.key == "organisation"):
+		if p.now != nil && p.now.Registrar == p.handle && l.value != "" {
+			p.now.Registrar, p.handle = registrar(l.value), ""
+		}
+		return
 	case !known:
 		return
 	case w.field == fContact && strings.HasSuffix(l.key, "set") && !first:
@@ -230,7 +236,7 @@ func (p *domains) keyed(l line, w word, known, first bool) {
 	}
 	p.set(w.field, l.value)
 	if w.field == fRegistrar && first && p.now != nil { // the block is about the registrar
-		p.contact = true
+		p.contact, p.handle = true, registrar(l.value)
 	}
 }
 
