@@ -166,7 +166,7 @@ func newShell(t *testing.T, dir, bin string) *shell {
 	}
 	cmd := exec.CommandContext(t.Context(), "bash", "--norc")
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "NO_COLOR=1", "HOME="+dir)
+	cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "NO_COLOR=1", "HOME="+dir, "EI_ENRICH=off")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = inR, outW, outW
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

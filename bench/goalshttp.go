@@ -111,7 +111,7 @@ func httpPart(ctx context.Context, o goalsOptions, f figures) error {
 	if err := os.WriteFile(filepath.Join(feeds, "idle.json"), []byte(idleFeed), 0o600); err != nil {
 		return err
 	}
-	ours, err := startServed(exec.CommandContext(ctx, binary, "serve", "--quiet", "--data", o.store(), "--listen", "127.0.0.1:0", "--feeds", feeds))
+	ours, err := startServed(exec.CommandContext(ctx, binary, "serve", "--quiet", "--data", o.store(), "--listen", "127.0.0.1:0", "--enrich", "off", "--feeds", feeds))
 	if err != nil {
 		return err
 	}

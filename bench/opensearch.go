@@ -265,7 +265,7 @@ func (d *duel) server(ctx context.Context, index bool) (*served, error) {
 	if err := os.WriteFile(filepath.Join(feeds, "idle.json"), []byte(idleFeed), 0o600); err != nil {
 		return nil, err
 	}
-	args := []string{"serve", "--quiet", "--data", d.store(), "--listen", "127.0.0.1:0", "--feeds", feeds}
+	args := []string{"serve", "--quiet", "--data", d.store(), "--listen", "127.0.0.1:0", "--enrich", "off", "--feeds", feeds}
 	if index {
 		args = append(args, "--engine", "opensearch", "--opensearch-url", d.node, "--opensearch-index", d.alias)
 	}

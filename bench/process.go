@@ -142,7 +142,7 @@ func residentAt(ctx context.Context, binary string, o options, values []string) 
 // serve starts the server, waits until it is ready, asks for the values, reads
 // its resident memory and stops it.
 func serve(ctx context.Context, binary, dir string, args []string, ask ...string) (ready time.Duration, rss int64, err error) {
-	cmd := exec.CommandContext(ctx, binary, append([]string{"serve", "--quiet", "--data", dir, "--listen", "127.0.0.1:0"}, args...)...)
+	cmd := exec.CommandContext(ctx, binary, append([]string{"serve", "--quiet", "--data", dir, "--listen", "127.0.0.1:0", "--enrich", "off"}, args...)...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return 0, 0, err

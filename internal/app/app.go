@@ -15,6 +15,7 @@ import (
 
 	"github.com/elasticintel/elasticintel/internal/api"
 	"github.com/elasticintel/elasticintel/internal/auth"
+	"github.com/elasticintel/elasticintel/internal/enrich/work"
 	"github.com/elasticintel/elasticintel/internal/feed"
 	"github.com/elasticintel/elasticintel/internal/intel"
 	"github.com/elasticintel/elasticintel/internal/schedule"
@@ -48,6 +49,8 @@ type Config struct {
 	ReadAhead func(ctx context.Context) error
 	// Follow keeps the engine up to date until ctx ends; nil where Refresh does all of it.
 	Follow func(ctx context.Context)
+	// Enrich asks registries in one turn of work, every EnrichEvery; nil: nobody is asked.
+	Enrich func(ctx context.Context) (work.Report, error)
 	// Say tells people what happens; OnRun tells the end of each run and when
 	// the feed is due next (zero: not at all).
 	Say   func(format string, a ...any)
@@ -59,6 +62,8 @@ type Config struct {
 const (
 	refreshEvery   = 500 * time.Millisecond
 	housekeepEvery = time.Hour
+	// EnrichEvery is from one turn of asking registries to the next.
+	EnrichEvery = 3 * time.Minute
 )
 
 // StopWithin is how long requests and runs under way may go on after Stop, at
@@ -81,11 +86,13 @@ type App struct {
 	untidy untidy
 	alerts *Alerts
 	ran    chan struct{} // wakes attend
+	turns  turns
+	news   chan struct{} // a run ended, for enrich
 }
 
 // New puts the parts together and starts nothing.
 func New(cfg Config) *App {
-	a := &App{cfg: cfg, feeds: NewFeeds(cfg.Feeds), failed: make(chan error, 1), untidy: newUntidy(), ran: make(chan struct{}, 1)}
+	a := &App{cfg: cfg, feeds: NewFeeds(cfg.Feeds), failed: make(chan error, 1), untidy: newUntidy(), ran: make(chan struct{}, 1), news: make(chan struct{}, 1)}
 	a.alerts = NewAlerts(AlertsConfig{Receivers: cfg.Receivers, After: cfg.AlertAfter, Started: cfg.Feeds.Now(), Say: cfg.Say}, a.feeds)
 	a.setReady(errors.New("starting"))
 	a.sched = schedule.New(schedule.Config{
@@ -105,7 +112,7 @@ type face struct{ http.Handler }
 // the engine that they began with, so that each answer is of one.
 func (a *App) Use(e Engine) {
 	a.feeds.use(e)
-	a.face.Store(&face{Handler(HandlerConfig{Feeds: a.feeds, Keys: a.cfg.Keys, Version: a.cfg.Version, Ready: a.Ready, Log: a.cfg.Log})})
+	a.face.Store(&face{Handler(HandlerConfig{Feeds: a.feeds, Keys: a.cfg.Keys, Version: a.cfg.Version, Ready: a.Ready, Log: a.cfg.Log, Metrics: a.turns.writeMetrics})})
 }
 
 // Feeds returns the server's feeds.
@@ -126,6 +133,7 @@ func (a *App) Start() {
 	a.loops.Go(a.watch)
 	a.loops.Go(a.tidy)
 	a.loops.Go(a.attend)
+	a.loops.Go(a.enrich)
 }
 
 // Failed gives the error that ended the HTTP server unasked.
@@ -262,6 +270,10 @@ func (a *App) onRun(r intel.Run) {
 	if r.Status == intel.RunOK {
 		a.refresh()
 		a.untidy.add(r.Feed)
+		select {
+		case a.news <- struct{}{}:
+		default: // one is as good as two
+		}
 	}
 	next, _ := a.feeds.Next(context.WithoutCancel(a.ctx), r.Feed)
 	a.cfg.OnRun(r, next)

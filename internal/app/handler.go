@@ -18,7 +18,8 @@ type HandlerConfig struct {
 	Version string
 	Ready   func() error // why whoever serves it is not ready, or nil
 	Log     *slog.Logger
-	TempDir string // where the values of a large body wait; "" = os.TempDir()
+	TempDir string            // where the values of a large body wait; "" = os.TempDir()
+	Metrics func(w io.Writer) // of whoever serves it; may be nil
 }
 
 // Handler is the whole HTTP API over feeds and the engine that they have now, the
@@ -27,9 +28,14 @@ func Handler(c HandlerConfig) http.Handler {
 	engine := c.Feeds.engine()
 	return api.New(api.Config{
 		Lookup: lookup.New(engine, c.Feeds.Now).Knowing(c.Feeds.known()), Feeds: c.Feeds, Keys: c.Keys, Version: c.Version, Now: c.Feeds.Now, Log: c.Log,
-		Ready:   func() error { return trusted(c.Ready, c.Feeds.engine()) },
-		Limits:  api.Limits{TempDir: c.TempDir},
-		Metrics: func(w io.Writer) { writeMetrics(context.Background(), w, c.Feeds) },
+		Ready:  func() error { return trusted(c.Ready, c.Feeds.engine()) },
+		Limits: api.Limits{TempDir: c.TempDir},
+		Metrics: func(w io.Writer) {
+			writeMetrics(context.Background(), w, c.Feeds)
+			if c.Metrics != nil {
+				c.Metrics(w)
+			}
+		},
 	})
 }
 
@@ -56,6 +62,7 @@ func trusted(ready func() error, e Engine) error {
 // writeMetrics writes the metrics of feeds and of the engine.
 func writeMetrics(ctx context.Context, w io.Writer, f *Feeds) {
 	f.WriteMetrics(ctx, w)
+	writeKnown(w, f.Facts)
 	if m, ok := f.engine().(Measured); ok {
 		m.WriteMetrics(ctx, w)
 	}

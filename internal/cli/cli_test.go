@@ -43,6 +43,7 @@ func TestScripts(t *testing.T) {
 			env.Values["feed"] = s
 			env.Setenv("FEED", "http://"+s.Addr())
 			env.Setenv("EI_DATA", "data")
+			env.Setenv("EI_ENRICH", "off") // no registry is asked by tests
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){

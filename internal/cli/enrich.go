@@ -17,10 +17,15 @@ import (
 
 func (p *program) enrichCmd() *cobra.Command {
 	var file, name string
+	budget := 500
 	cmd := &cobra.Command{
-		Use: "enrich INDICATOR… | --parse FILE", Short: "Ask registries about indicators, or read an answer of theirs",
-		Long: `With INDICATORs (addresses, networks, domains, URLs, AS numbers): asks the registries who has their networks and domains, by RDAP, else by whois,
-each server at its rate, and prints what they say. Nothing is kept. --enrich-reverse and --enrich-lookup ask others about addresses besides.
+		Use: "enrich [INDICATOR…] | --parse FILE", Short: "Ask registries about what feeds list, or about indicators, or read an answer of theirs",
+		Long: `Asks registries, by RDAP, else by whois, each server at its rate, who has the networks and domains of what feeds list: first about the newest
+of which nobody was asked, then about what was asked long ago. One answer about an address is one for its whole network. --budget says how many
+questions are put. What they say is kept, and shown in answers; what was found before Ctrl-C too. A server does the same every three minutes.
+
+With INDICATORs (addresses, networks, domains, URLs, AS numbers): asks about these now, and prints what is said. It is kept where there is a data
+folder. --enrich-reverse and --enrich-lookup ask others about addresses besides.
 
 With --parse: reads an answer that a registry gave about a domain, a network or an autonomous system: the JSON of RDAP, or the text of whois.
 Asks nobody anything and needs no data folder. Times are in UTC; what the answer does not say is empty (null for times in JSON).
@@ -28,8 +33,11 @@ Names and addresses of persons are left out.
 
 Exit code: 2 where an INDICATOR, the file or --name cannot be used, 4 where no registry said anything of use, or the saved answer holds no
 record: nobody has the domain, the server refused, or it is about something else. stderr says which.`,
-		Example: "  elasticintel enrich 192.0.2.1 example.com -o json\n  whois example.com > answer.txt; elasticintel enrich --parse answer.txt\n  elasticintel enrich --parse - --name example.com -o json < answer.txt",
+		Example: "  elasticintel enrich --budget 1000\n  elasticintel enrich 192.0.2.1 example.com -o json\n  whois example.com > answer.txt; elasticintel enrich --parse answer.txt\n  elasticintel enrich --parse - --name example.com -o json < answer.txt",
 		RunE: func(cmd *cobra.Command, a []string) error {
+			if file == "" && len(a) == 0 {
+				return p.enrichListed(cmd.Context(), budget)
+			}
 			if file == "" {
 				return p.askRegistries(cmd.Context(), a)
 			}
@@ -41,6 +49,7 @@ record: nobody has the domain, the server refused, or it is about something else
 	}
 	cmd.Flags().StringVar(&file, "parse", "", "file with an answer of whois or RDAP; - is stdin")
 	cmd.Flags().StringVar(&name, "name", "", "the domain that was asked for, with --parse")
+	cmd.Flags().IntVar(&budget, "budget", budget, "how many questions are put to registries, at most")
 	p.cfg.Bind(cmd.Flags(), config.EnrichFlags()...)
 	return cmd
 }

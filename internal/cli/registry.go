@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -41,9 +42,6 @@ func (p *program) openRegistry(secrets *local.Secrets, keep registry.Keeper) (*r
 
 // askRegistries asks about each indicator and prints what came of it.
 func (p *program) askRegistries(ctx context.Context, indicators []string) error {
-	if len(indicators) == 0 {
-		return usageError("Usage: elasticintel enrich INDICATOR… | --parse FILE", "enrich: give indicators to ask about, or an answer with --parse")
-	}
 	var subjects []enrich.Subject
 	for _, text := range indicators {
 		s, err := subjectOf(text)
@@ -52,7 +50,15 @@ func (p *program) askRegistries(ctx context.Context, indicators []string) error 
 		}
 		subjects = append(subjects, s)
 	}
-	r, err := p.openRegistry(p.openSecrets(), nil)
+	f, err := p.openFolder(ctx)
+	if err != nil && !errors.Is(err, local.ErrNoData) {
+		return err
+	}
+	var keep registry.Keeper
+	if f != nil {
+		keep = registry.KeepIn(f.Store)
+	}
+	r, err := p.openRegistry(p.openSecrets(), keep)
 	if err != nil {
 		return err
 	}
@@ -63,6 +69,11 @@ func (p *program) askRegistries(ctx context.Context, indicators []string) error 
 		for _, f := range r.Ask(ctx, s) {
 			all = append(all, f)
 			known = known || f.Negative == ""
+		}
+	}
+	if f != nil && len(all) > 0 { // also where Ctrl-C ended it
+		if err := p.openFacts(ctx, f).Add(context.WithoutCancel(ctx), all); err != nil {
+			return err
 		}
 	}
 	if err := printList(p.out, all, registryColumns()); err != nil {

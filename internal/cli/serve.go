@@ -26,6 +26,9 @@ func (p *program) serveCmd() *cobra.Command {
 A new data folder starts with the small dated snapshot that the program carries, so that it answers at once; with --feeds it
 starts empty. One server per data folder; look-ups and ingest work beside it.
 
+It asks registries who has the networks and domains that feeds list, a few questions every three minutes, and never about what is
+looked up. --enrich off asks nobody.
+
 It listens on this machine only. For other machines make a key first (elasticintel keys create NAME) and give the address:
 --listen 0.0.0.0:7331.`,
 		Example: `  elasticintel serve
@@ -34,7 +37,8 @@ It listens on this machine only. For other machines make a key first (elasticint
 		Args: args(0, 0, "nothing"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.serve(cmd.Context()) },
 	}
-	p.cfg.Bind(cmd.Flags(), append(append(alertFlags(), config.EngineFlags()...), "listen", "parallel", "keep-raw", "keep-history", "grace", "offline")...)
+	p.cfg.Bind(cmd.Flags(), append(append(alertFlags(), config.EngineFlags()...), "listen", "parallel", "keep-raw", "keep-history", "grace", "offline", "enrich", "enrich-budget")...)
+	p.cfg.Bind(cmd.Flags(), config.EnrichFlags()...)
 	return cmd
 }
 
@@ -61,6 +65,14 @@ func (p *program) serve(ctx context.Context) error {
 	}
 	c := p.appConfig(x, keys, ln)
 	c.Receivers, c.AlertAfter = asReceivers(hooks), time.Duration(p.cfg.AlertAfter)
+	if p.cfg.Enrich == config.EnrichOn && !p.cfg.Offline {
+		turn, done, err := p.enrichTurn(x.folder, x.secrets, x.feeds.Facts, p.cfg.EnrichBudget, nil)
+		if err != nil {
+			return err
+		}
+		defer done()
+		c.Enrich = turn
+	}
 	var a *app.App
 	if p.cfg.Engine == "" {
 		c.Follow = func(ctx context.Context) { p.followChoice(ctx, x, func(e app.Engine) { a.Use(e) }) }

@@ -53,7 +53,7 @@ func (w *world) define(id, more string) {
 func (w *world) command(args ...string) *exec.Cmd {
 	cmd := exec.Command("elasticintel", args...)
 	cmd.Dir = w.dir
-	cmd.Env = append(append(os.Environ(), "EI_DATA=data", "EI_FEEDS=feeds", "EI_LISTEN=127.0.0.1:0"), w.env...)
+	cmd.Env = append(append(os.Environ(), "EI_DATA=data", "EI_FEEDS=feeds", "EI_LISTEN=127.0.0.1:0", "EI_ENRICH=off"), w.env...)
 	return cmd
 }
 

@@ -39,6 +39,8 @@ type Config struct {
 	AlertNetworks NetworkList    // where they may be although it is not public
 	AlertAfter    intel.Duration // how long a feed must be in a class of health before that is told
 
+	Enrich          string   // serve only: EnrichOn asks registries about what feeds list, EnrichOff asks nobody
+	EnrichBudget    int      // questions to registries in a turn
 	EnrichEndpoints string   // JSON file with who is asked in place of the registries; "" = themselves
 	EnrichReverse   bool     // ask reverse DNS for the names of addresses
 	EnrichLookups   WordList // names of the look-ups that are asked about addresses
@@ -52,9 +54,16 @@ func Default() Config {
 		Data: "ei-data", Output: "table", LogLevel: "error", Listen: "127.0.0.1:7331", Parallel: 4,
 		KeepRaw: intel.Duration(90 * 24 * time.Hour), Grace: intel.Duration(15 * time.Minute),
 		AlertAfter: intel.Duration(10 * time.Minute),
+		Enrich:     EnrichOn, EnrichBudget: 100,
 		OpenSearch: OpenSearch{Index: "elasticintel-listings", Shards: 1, Replicas: ReplicasAuto},
 	}
 }
+
+// Whether a server asks registries.
+const (
+	EnrichOn  = "on"
+	EnrichOff = "off"
+)
 
 // EnrichFlags are the settings by which registries are asked.
 func EnrichFlags() []string { return []string{"enrich-endpoints", "enrich-reverse", "enrich-lookup"} }
@@ -98,6 +107,8 @@ func (c *Config) settings() []setting {
 		{"alert-webhook", "", "URL that is told when a feed falls sick or heals; may be repeated. It is a secret: better in the variable or the file than here", &c.AlertWebhooks},
 		{"alert-allow-network", "", "network in which webhooks may be although it is not public, such as 10.0.0.0/8; may be repeated", &c.AlertNetworks},
 		{"alert-after", "", "how long a feed must be in a new class of health before that is told; 0 tells at once", &c.AlertAfter},
+		{"enrich", "", "ask registries about the networks and domains that feeds list: on, or off to ask nobody", &c.Enrich},
+		{"enrich-budget", "", "how many questions are put to registries in a turn, of which there is one every three minutes", &c.EnrichBudget},
 		{"enrich-endpoints", "", "JSON file with who is asked in place of the registries, for mirrors, proxies and tests", &c.EnrichEndpoints},
 		{"enrich-reverse", "", "ask reverse DNS for the names of addresses", &c.EnrichReverse},
 		{"enrich-lookup", "", "service that is asked about addresses: internetdb, greynoise or abuseipdb; may be repeated", &c.EnrichLookups},
@@ -274,6 +285,7 @@ func (c *Config) check() *ValueError {
 	}{
 		{"output", c.Output, []string{"table", "json", "ndjson", "csv"}},
 		{"log-level", c.LogLevel, []string{"debug", "info", "warn", "error"}},
+		{"enrich", c.Enrich, []string{EnrichOn, EnrichOff}},
 	} {
 		if e := oneOf(f.flag, f.value, f.allowed...); e != nil {
 			return e
@@ -284,6 +296,9 @@ func (c *Config) check() *ValueError {
 	}
 	if c.Parallel < 1 || c.Parallel > 64 {
 		return &ValueError{Flag: "parallel", Reason: fmt.Sprintf("%d is not between 1 and 64", c.Parallel)}
+	}
+	if c.EnrichBudget < 1 || c.EnrichBudget > 100_000 {
+		return &ValueError{Flag: "enrich-budget", Reason: fmt.Sprintf("%d is not between 1 and 100000", c.EnrichBudget)}
 	}
 	return c.checkEngine()
 }

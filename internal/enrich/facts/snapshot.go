@@ -41,12 +41,14 @@ type Snapshot struct {
 	batches []*batch         // oldest first
 	tables  func() *networks // their layers alone
 	net     func() *networks
+	counts  func() Counts
 }
 
 // newSnapshot puts batches, oldest first, and tables together. The work is done when
 // somebody first asks about an address.
 func newSnapshot(id string, batches []*batch, tables func() *networks) *Snapshot {
 	s := &Snapshot{id: id, batches: batches, tables: tables}
+	s.counts = sync.OnceValue(s.count)
 	s.net = sync.OnceValue(func() *networks {
 		var found []enrich.Finding
 		for _, section := range []byte{sectionNetwork, sectionNothing} {
@@ -356,8 +358,10 @@ type Counts struct {
 	Rows     int `json:"rows"`     // of tables
 }
 
-// Counts counts, in time that grows with what is known.
-func (s *Snapshot) Counts() Counts {
+// Counts returns how much is known; it is counted the first time.
+func (s *Snapshot) Counts() Counts { return s.counts() }
+
+func (s *Snapshot) count() Counts {
 	count := func(section byte) (n int) {
 		for p := range merged(s.batches, []byte{section}) {
 			if !bytes.HasSuffix(p.key, []byte("cymru")) || section == sectionDomain {

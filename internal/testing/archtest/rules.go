@@ -50,7 +50,7 @@ var allowed = map[string][]string{
 
 	// Wiring: app knows the parts but no adapter; local and aws are the adapters.
 	"internal/config": {"internal/intel", "internal/near"},
-	"internal/app": {"internal/intel", "internal/api", "internal/auth", "internal/blob", "internal/corpus", "internal/enrich", "internal/enrich/facts", "internal/export", "internal/feed",
+	"internal/app": {"internal/intel", "internal/api", "internal/auth", "internal/blob", "internal/corpus", "internal/enrich", "internal/enrich/facts", "internal/enrich/work", "internal/export", "internal/feed",
 		"internal/fetch", "internal/ingest", "internal/lookup", "internal/notify", "internal/parse", "internal/query", "internal/schedule", "internal/score",
 		"internal/slackbot", "internal/web"},
 	"internal/local": {".", "internal/intel", "internal/app", "internal/auth", "internal/blob", "internal/config", "internal/corpus", "internal/enrich/facts", "internal/feed",
@@ -62,7 +62,7 @@ var allowed = map[string][]string{
 	"internal/awslambda": {"internal/intel", "internal/api", "internal/blob", "internal/feed", "internal/ingest", "internal/lookup"},
 	"internal/deploy":    {"internal/config"},
 	"internal/cli": {".", "internal/intel", "internal/app", "internal/auth", "internal/aws", "internal/blob", "internal/config", "internal/corpus",
-		"internal/deploy", "internal/enrich", "internal/enrich/facts", "internal/enrich/registry", "internal/export", "internal/feed", "internal/fetch", "internal/follow", "internal/ingest", "internal/local", "internal/lookup",
+		"internal/deploy", "internal/enrich", "internal/enrich/facts", "internal/enrich/registry", "internal/enrich/work", "internal/export", "internal/feed", "internal/fetch", "internal/follow", "internal/ingest", "internal/local", "internal/lookup",
 		"internal/near", "internal/notify", "internal/opensearch", "internal/opensearch/dashboards", "internal/parse", "internal/query", "internal/score", "internal/source"},
 	"cmd/elasticintel": {"internal/cli"},
 	"cmd/lambda": {".", "internal/app", "internal/auth", "internal/aws", "internal/awslambda", "internal/blob", "internal/config", "internal/corpus", "internal/enrich/facts", "internal/feed",
