@@ -78,7 +78,10 @@ func (s *servers) get(address, kind string) *server {
 		return have
 	}
 	if len(s.all) >= maxServers {
-		s.forget()
+		s.forget(false)
+		if len(s.all) >= maxServers {
+			s.forget(true) // hosts that somebody made up to fill this list fail, and are remembered for it
+		}
 	}
 	rate := s.rate(address, kind)
 	srv := &server{now: s.now, rand: s.rand, every: rate.every(), slots: make(chan struct{}, max(rate.Parallel, 1))}
@@ -101,11 +104,12 @@ func (s *servers) rate(address, kind string) Rate {
 	return Rate{PerMinute: 20, Parallel: 1}
 }
 
-// forget drops the servers about which there is nothing to remember.
-func (s *servers) forget() {
+// forget drops the servers that nobody asks now and that need not be left alone;
+// those that failed or refused only where there is no other way.
+func (s *servers) forget(failedToo bool) {
 	now := s.now()
 	for address, srv := range s.all {
-		if srv.idle(now) {
+		if srv.idle(now, failedToo) {
 			delete(s.all, address)
 		}
 	}
@@ -279,10 +283,10 @@ func (s *server) downFor() time.Duration {
 	return min(max(s.now().Sub(s.down), retryDown), day)
 }
 
-func (s *server) idle(now time.Time) bool {
+func (s *server) idle(now time.Time, failedToo bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.slots) == 0 && s.fails == 0 && s.refuse == 0 && s.next.Before(now) && s.until.Before(now)
+	return len(s.slots) == 0 && (failedToo || s.fails == 0 && s.refuse == 0) && s.next.Before(now) && s.until.Before(now)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

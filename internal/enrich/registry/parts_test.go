@@ -2,6 +2,7 @@ package registry
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -282,4 +283,27 @@ func FuzzReport(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestServersAreForgotten: hosts that others make up fill no memory, and a server
+// that is to be left alone is not forgotten for them.
+func TestServersAreForgotten(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	s := servers{now: func() time.Time { return now }, rand: func() float64 { return 0 }, all: map[string]*server{}}
+	ask := func(host string, e ending, after time.Duration) {
+		srv := s.get(host, "*whois")
+		if err := srv.enter(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		srv.leave(e, after)
+	}
+	ask("kept.example:43", refusal, 48*time.Hour)
+	kept := s.all["kept.example:43"]
+	for i := range 3 * maxServers {
+		ask(fmt.Sprintf("h%d.example:43", i), []ending{served, failure}[i%2], 0)
+		now = now.Add(4 * time.Second)
+	}
+	if len(s.all) > maxServers || s.all["kept.example:43"] != kept {
+		t.Errorf("%d servers, kept %t", len(s.all), s.all["kept.example:43"] == kept)
+	}
 }

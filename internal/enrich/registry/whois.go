@@ -38,36 +38,23 @@ func (w *whois) Ask(ctx context.Context, s enrich.Subject) (enrich.Finding, erro
 	}
 	var have *enrich.Finding // of the registry, while the registrar is asked
 	seen := map[string]bool{}
-	for range maxHops {
+	for hops := 0; hops < maxHops && server != "" && !seen[server]; hops++ {
 		seen[server] = true
-		text, retry, err := w.query(ctx, server, w.question(server, s), s.Domain)
-		if err != nil && have != nil && ctx.Err() == nil {
-			return *have, nil
-		}
-		if err != nil {
-			return w.r.failed(s, w.Name(), err, retry)
-		}
-		rec, bad := enrich.Parse([]byte(text), s.Domain)
-		f := w.r.finding(s, w.Name(), rec, bad)
-		next := referral(text, s)
+		f, next, err := w.one(ctx, server, s)
 		switch {
-		case s.Domain == "" && next != "": // whoever refers is not the one who gave the network away
-		case f.Domain == nil && have == nil:
-			if next == "" || f.Negative != Unreadable {
-				return f, nil
-			}
-		default:
-			if have != nil && f.Domain != nil {
-				complete(have.Domain, f.Domain)
-			} else if have == nil {
-				have = &f
-			}
-			if next == "" || seen[next] || whole(have.Domain) {
-				return *have, nil
-			}
-		}
-		if seen[next] {
-			break
+		case have != nil && f.Domain == nil: // what the registry said is good without the registrar
+			return *have, nil
+		case err != nil:
+			return f, err
+		case have != nil:
+			complete(have.Domain, f.Domain)
+		case f.Domain != nil:
+			have = &f
+		case next == "" || s.Domain != "" && f.Negative != Unreadable:
+			return f, nil
+		} // else whoever refers is not the one who gave the network or domain away
+		if have != nil && whole(have.Domain) {
+			return *have, nil
 		}
 		server = next
 	}
@@ -75,6 +62,17 @@ func (w *whois) Ask(ctx context.Context, s enrich.Subject) (enrich.Finding, erro
 		return *have, nil
 	}
 	return w.r.negative(s, w.Name(), Unreadable, retryNonsense), nil
+}
+
+// one asks one server. Next is the one that it refers to, "" where there is none.
+func (w *whois) one(ctx context.Context, server string, s enrich.Subject) (f enrich.Finding, next string, err error) {
+	text, retry, err := w.query(ctx, server, w.question(server, s), s.Domain)
+	if err != nil {
+		f, err = w.r.failed(s, w.Name(), err, retry)
+		return f, "", err
+	}
+	rec, bad := enrich.Parse([]byte(text), s.Domain)
+	return w.r.finding(s, w.Name(), rec, bad), referral(text, s), nil
 }
 
 // whole says whether a registry's record has all that a registrar could add.

@@ -1,11 +1,14 @@
 package registry_test
 
 import (
+	"bufio"
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -365,5 +368,41 @@ func TestRootIsNotBelievedBlindly(t *testing.T) {
 			}
 			r.Close()
 		})
+	}
+}
+
+// TestReferralsEnd: a chain of servers that each refer to another one is followed
+// for five of them.
+func TestReferralsEnd(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.2:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var asked atomic.Int32
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = bufio.NewReader(c).ReadString('\n')
+			fmt.Fprintf(c, "%% IANA\nrefer: h%d.example\nReferralServer: whois://h%d.example\n", asked.Load(), asked.Load())
+			asked.Add(1)
+			c.Close()
+		}
+	}()
+	w := registrytest.Start(t)
+	w.Behave()
+	w.Unserved = true
+	r := open(t, w, func(c *registry.Config) {
+		c.Endpoints.Whois = l.Addr().String()
+		c.Endpoints.Rates[l.Addr().String()] = registry.Rate{PerMinute: fast}
+		for i := range 20 {
+			c.Endpoints.Servers[fmt.Sprintf("h%d.example", i)] = l.Addr().String()
+		}
+	})
+	if f := one(t, r, addr("81.2.69.142")); f.Negative != registry.Unreadable || asked.Load() != 6 {
+		t.Errorf("%+v after %d servers, want the root and five", f, asked.Load())
 	}
 }
