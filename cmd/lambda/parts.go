@@ -179,7 +179,7 @@ func (p *parts) api(ctx context.Context) (awslambda.Handler, error) {
 		feeds.Trigger = t.Run
 	}
 	p.fill(ctx)
-	if feeds.Facts, err = facts.Open(ctx, p.store, nil); err != nil {
+	if feeds.Facts, err = facts.Open(ctx, p.store, facts.Tables(p.store)); err != nil {
 		p.log.Error("enrichment cannot be read", "error", err) // answers are right without it
 	}
 	refresh := func(ctx context.Context) (bool, error) {

@@ -29,7 +29,7 @@ func (p *program) enrichListed(ctx context.Context, budget int) error {
 	if err != nil {
 		return err
 	}
-	b, err := facts.Open(ctx, f.Store, nil)
+	b, err := facts.Open(ctx, f.Store, facts.Tables(f.Store))
 	if err != nil {
 		return err
 	}

@@ -110,7 +110,7 @@ func (p *program) openParts(ctx context.Context, write bool) (*parts, error) {
 // openFacts opens what enrichment knows. What cannot be read is told, and is not in
 // answers: what feeds say is right without it.
 func (p *program) openFacts(ctx context.Context, f *local.Folder) *facts.Book {
-	b, err := facts.Open(ctx, f.Store, nil)
+	b, err := facts.Open(ctx, f.Store, facts.Tables(f.Store))
 	if err != nil {
 		p.talk.problem("What is known of networks and domains cannot be read, answers are without it: %v", err)
 	}

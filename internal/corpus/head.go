@@ -24,6 +24,7 @@ type Head struct {
 	Info     intel.FeedInfo `json:"info"`
 	Shards   int            `json:"shards,omitempty"` // a power of two; 0 is 1
 	Segments []SegmentRef   `json:"segments"`         // by shard; in one, history (the oldest first), base, delta
+	Table    *TableRef      `json:"table,omitempty"`  // of a feed of offline data, which lists nothing and has no segments
 	LastGood time.Time      `json:"last_good"`        // of the last good run: last_seen of what is open and present
 	Run      intel.Run      `json:"run"`              // the run that wrote this version
 
@@ -68,6 +69,13 @@ type SegmentRef struct {
 	// How many records of lower segments it replaces, and how many of those are open.
 	Replaces     int `json:"replaces,omitempty"`
 	ReplacesOpen int `json:"replaces_open,omitempty"`
+}
+
+// TableRef names the table of a feed that lists nothing (internal/enrich/table).
+type TableRef struct {
+	Key   string `json:"key"` // of the object
+	Rows  int    `json:"rows"`
+	Bytes int64  `json:"bytes"`
 }
 
 // Open sums the open listings of all segments.

@@ -24,7 +24,7 @@ const secretMark = "{secret}"
 // Read-only tables. The first of presences, roles and methods is the default.
 var (
 	presences     = []intel.Presence{intel.Snapshot, intel.Rolling, intel.Append}
-	roles         = []string{RoleThreat, RoleContext, RoleAllow}
+	roles         = []string{RoleThreat, RoleContext, RoleAllow, RoleEnrichment}
 	methods       = []string{"GET", "POST"}
 	lives         = []string{"", LifeAlive, LifeListed, LifeStatic, LifeBlocked, LifeEnded}
 	places        = []string{InHeader, InQuery, InPath, InBasic, InBearer, InBody}

@@ -83,9 +83,10 @@ type Definition struct {
 
 // What a feed is for.
 const (
-	RoleThreat  = intel.RoleThreat
-	RoleContext = intel.RoleContext
-	RoleAllow   = intel.RoleAllow
+	RoleThreat     = intel.RoleThreat
+	RoleContext    = intel.RoleContext
+	RoleAllow      = intel.RoleAllow
+	RoleEnrichment = intel.RoleEnrichment
 )
 
 // What is known of a feed's publisher. How the feed's own runs do is another

@@ -62,7 +62,7 @@ func (d *Definition) Info() intel.FeedInfo {
 		i.Role = d.Role
 	}
 	switch {
-	case d.Role == RoleContext || d.Role == RoleAllow:
+	case d.Role != RoleThreat:
 	case d.Confidence == nil:
 		i.Confidence = DefaultConfidence
 	default:

@@ -101,6 +101,9 @@ func (a *attempt) unchanged(ctx context.Context, in *input, why string) error {
 		a.run.Counts, a.run.SHA256, a.run.Raw = prev.Counts, a.head.SHA256, prev.Raw
 	}
 	a.run.Change = intel.Change{Open: a.head.Open()}
+	if t := a.head.Table; t != nil {
+		a.run.Change.Open = t.Rows
+	}
 	next := *a.head
 	if a.run.Started.After(next.LastGood) { // else the clock was set back
 		next.LastGood = a.run.Started
@@ -161,6 +164,9 @@ func join(a, b string) string {
 
 // commit merges what the run lists and makes it current.
 func (a *attempt) commit(ctx context.Context, in *input, res *parse.Result) error {
+	if a.def.Role == feed.RoleEnrichment {
+		return a.untilCommitted(func() error { return a.keepTable(ctx, in, res) })
+	}
 	return a.untilCommitted(func() error { return a.merge(ctx, in, res) })
 }
 

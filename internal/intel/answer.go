@@ -48,6 +48,9 @@ const (
 	RoleThreat  = "threat"  // being listed is a reason for suspicion
 	RoleContext = "context" // being listed is a fact without a verdict: a VPN exit, a new domain
 	RoleAllow   = "allow"   // being listed is a reason not to block
+	// RoleEnrichment is of feeds that list nothing: what they say of networks is
+	// enrichment, and no answer has a listing of theirs.
+	RoleEnrichment = "enrichment"
 )
 
 // Presence is what absence from a feed means.

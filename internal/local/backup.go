@@ -114,7 +114,7 @@ func (b *backup) run(ctx context.Context) error {
 // that is not done yet is left out, as its segments are; it is done anew.
 func (b *backup) rest(ctx context.Context, key string) error {
 	switch top, _, _ := strings.Cut(key, "/"); top {
-	case "heads", "segments", "runs", "state", "unfinished", "enrichment", secretsDir, storeKey, lockFile, indexFile:
+	case "heads", "segments", "runs", "state", "unfinished", "enrichment", "tables", secretsDir, storeKey, lockFile, indexFile:
 		return nil
 	}
 	err := b.object(ctx, key)
@@ -330,6 +330,9 @@ func segmentKeys(head []byte) ([]string, error) {
 	keys := make([]string, len(h.Segments))
 	for i, s := range h.Segments {
 		keys[i] = s.Key
+	}
+	if h.Table != nil {
+		keys = append(keys, h.Table.Key)
 	}
 	return keys, nil
 }

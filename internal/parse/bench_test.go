@@ -161,6 +161,13 @@ func fixedFormats() []benchFormat {
 			a, b := fmt.Sprintf("%d.%d.%d", 11+r.IntN(80), r.IntN(256), r.IntN(256)), r.IntN(4)*64
 			fmt.Fprintf(w, "%s.%d\t%s.%d\t26\t1234\tEXAMPLE\tUS\tabuse@example.net\n", a, b, a, b+63)
 		}},
+		{name: "delegated", spec: Spec{Type: "delegated"}, write: func(w *bytes.Buffer, r *rand.Rand, _ bool) {
+			fmt.Fprintf(w, "ripencc|DE|ipv4|%d.%d.%d.0|256|20100712|allocated|holder\n", 11+r.IntN(80), r.IntN(256), r.IntN(256))
+		}},
+		{name: "ip2asn", spec: Spec{Type: "ip2asn"}, write: func(w *bytes.Buffer, r *rand.Rand, _ bool) {
+			a := fmt.Sprintf("%d.%d.%d", 11+r.IntN(80), r.IntN(256), r.IntN(256))
+			fmt.Fprintf(w, "%s.0\t%s.255\t%d\tDE\tEXAMPLE\n", a, a, 1+r.IntN(60000))
+		}},
 		{name: "rules", spec: Spec{Type: "rules"}, write: entry("alert dns $HOME_NET any -> any any (msg:\"ET MALWARE query\"; dns.query; content:\"%s\"; nocase; classtype:trojan-activity; sid:2000001; rev:1;)\n")},
 		{name: "stix", spec: Spec{Type: "stix"}, head: `{"type":"bundle","id":"bundle--1","objects":[`, tail: "]}", write: stixItem},
 		{name: "taxii", spec: Spec{Type: "taxii"}, head: `{"more":false,"objects":[`, tail: "]}", write: stixItem},

@@ -11,7 +11,7 @@ import (
 )
 
 // allFormats are the names of all formats, as messages list them.
-const allFormats = "txt csv json ndjson xml html hosts dnsmasq unbound bind adblock ipset rpz rbldnsd dshield rules stix taxii misp misp-warninglist rss openioc otx text"
+const allFormats = "txt csv json ndjson xml html hosts dnsmasq unbound bind adblock ipset rpz rbldnsd dshield delegated ip2asn rules stix taxii misp misp-warninglist rss openioc otx text"
 
 func TestFormats(t *testing.T) {
 	if want := strings.Fields(allFormats); !slices.Equal(Formats(), want) {

@@ -70,6 +70,8 @@ func variants() []Spec {
 		{Type: "hosts"},
 		{Type: "rules", Kinds: intel.AnyKind},
 		{Type: "dshield", Kinds: intel.AnyKind},
+		{Type: "delegated"},
+		{Type: "ip2asn"},
 		{Type: "rbldnsd", Kinds: intel.AnyKind},
 		{Type: "rpz", Kinds: intel.AnyKind},
 		{Type: "ipset", Kinds: intel.AnyKind},

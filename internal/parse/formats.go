@@ -42,6 +42,8 @@ var formats = []format{
 	{name: "rpz", read: readRPZ, lines: true, kinds: intel.Networks | domains},
 	{name: "rbldnsd", read: readRBLDNSD, lines: true, kinds: intel.Networks | domains},
 	{name: "dshield", read: readDShield, lines: true, kinds: intel.Networks},
+	{name: "delegated", read: readDelegated, lines: true, kinds: intel.Networks},
+	{name: "ip2asn", read: readIP2ASN, lines: true, kinds: intel.Networks},
 	{name: "rules", read: readRules, lines: true, kinds: intel.Networks | domains | 1<<intel.URL},
 	{name: "stix", read: readSTIX, kinds: intel.AnyKind},
 	{name: "taxii", read: readSTIX, kinds: intel.AnyKind}, // what a server's pages hold

@@ -16,7 +16,8 @@ func fuzzFormat(f *testing.F, format string) {
 		f.Add(s.input, s.which)
 	}
 	most := 1
-	if format == "ipset" || format == "rbldnsd" {
+	switch format {
+	case "ipset", "rbldnsd", "delegated", "ip2asn":
 		most = 254 // networks of a range
 	}
 	f.Fuzz(func(t *testing.T, input []byte, which byte) {
@@ -56,3 +57,5 @@ func FuzzRSS(f *testing.F)         { fuzzFormat(f, "rss") }
 func FuzzOpenIOC(f *testing.F)     { fuzzFormat(f, "openioc") }
 func FuzzOTX(f *testing.F)         { fuzzFormat(f, "otx") }
 func FuzzReport(f *testing.F)      { fuzzFormat(f, "text") }
+func FuzzDelegated(f *testing.F)   { fuzzFormat(f, "delegated") }
+func FuzzIP2ASN(f *testing.F)      { fuzzFormat(f, "ip2asn") }

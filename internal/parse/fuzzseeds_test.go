@@ -98,6 +98,10 @@ func hard(format string) []string {
 		return []string{"<", "<a", "<a>", "</a>", "<a b=", "<a b='c' B=d>&amp;&x;&#0;&#x10ffff;</a>", "<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", "<![CDATA[<a>]]>", "<!-- -- -->", "<?xml version='1.0' encoding='utf-16'?><a/>",
 			"<?xml version='1.0' encoding='iso-8859-1'?><a>\xe4</a>", "<a:b xmlns:a='x'><a:c/></a:b>", deep("<a>", "</a>"), "<rss><item><title>a.example</title></item></rss>", "<ioc><IndicatorItem><Content>a.example</Content></IndicatorItem></ioc>",
 			"<table><tr><th>v<td rowspan=2 colspan=9>a.example<tr><td><table><tr><td>b.example</table></table>"}
+	case "delegated", "ip2asn":
+		return []string{"2|apnic|1|1|1|1|+10", "apnic|*|ipv4|*|1|summary", "apnic|AU|ipv4|1.0.0.0|4294967296|20110811|assigned", "apnic|AU|ipv4|255.255.255.255|2|20110811|assigned", "apnic|AU|ipv6|::|0|20110811|assigned|x",
+			"apnic|AU|ipv6|2001::|129|20110811|assigned", "||||||", "apnic|AU|asn|1|1|20110811|allocated", "1.0.0.0\t1.0.0.255\t13335\tUS\tX", "::\tffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff\t1\tUS\tX", "1.0.0.0\t0.0.0.1\t1", "\t\t\t\t",
+			"1.0.0.0\t1.0.0.0\t-1", "1.0.0.1\t1.255.255.254\t1\tUS\t\xff", "0|", "|0", "apnic|AU|ipv4|1.0.0.1|16777214|0|allocated", "fe80::1%x\tfe80::2\t1", "a\tb\t1", "1e400|a|b|c|d|e|f"}
 	case "ipset", "rbldnsd", "dshield", "rules":
 		return []string{"0.0.0.0-255.255.255.255", "::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "198.51.100.9-198.51.100.1", "198.51.100.1-", "2001:db8::/129", "1.2.3", "1.2.3.4/0", "!1.2.3.4", ":127.0.0.2:$", "$SOA",
 			"alert ip [1.2.3.4,[5.6.7.8,!9.9.9.9]] any -> any any (content:\"|41|\"; sid:1;)", "alert\\\nip", "(;;;)", "add a 1.2.3.4,tcp:80 comment \"x\"", "Start\tEnd"}

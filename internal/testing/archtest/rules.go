@@ -32,7 +32,7 @@ var allowed = map[string][]string{
 	// What the product does.
 	"internal/lookup":            {"internal/intel", "internal/score", "internal/query"},
 	"internal/lookup/lookuptest": {"internal/intel", "internal/lookup", "internal/query"},
-	"internal/ingest":            {"internal/intel", "internal/blob", "internal/corpus", "internal/feed", "internal/fetch", "internal/parse", "internal/source"},
+	"internal/ingest":            {"internal/intel", "internal/blob", "internal/corpus", "internal/enrich/table", "internal/feed", "internal/fetch", "internal/parse", "internal/source"},
 	"internal/schedule":          {"internal/intel", "internal/feed"},
 	"internal/enrich":            {"internal/intel"},
 	"internal/enrich/ranges":     {},
