@@ -20,6 +20,11 @@
 //	internal/opensearch/dashboards  saved objects for OpenSearch Dashboards
 //	internal/ingest       one run of a feed: fetch, archive, parse, guard, merge, commit, ledger
 //	internal/enrich       registration records: answers of whois and RDAP into one form
+//	internal/enrich/ranges    ranges of addresses as numbers: layers, and walks through several
+//	internal/enrich/table     offline data about networks as one object
+//	internal/enrich/facts     what is known of networks and domains, kept and answered from at once
+//	internal/enrich/registry  who asks registries, politely
+//	internal/enrich/work      what is asked next, one question a network
 //	internal/notify       messages to webhooks, signed, through the guarded client
 //	internal/schedule     when runs start, one per feed at a time
 //	internal/lookup       the only door to an engine: value in, answer out

@@ -184,12 +184,14 @@ func work(t *testing.T, c *cloud, server *awstest.Server) map[string]*recorder {
 	c.parameter("b_key", "s3cret")
 	c.upload("a", pub.URL("/a"), "")
 	c.upload("b", pub.URL("/b"), `"auth":{"secret":"b_key","in":"bearer"},`)
+	c.upload("offline", pub.URL("/offline"), `"role":"enrichment",`) // its run keeps a table
+	pub.SetString("/offline", "one.offline.example\n")
 	key, _, err := auth.New(c.store, time.Now).Create(t.Context(), "test", auth.Editor)
 	if err != nil {
 		t.Fatal(err)
 	}
 	tick := `{"at":"<aws.scheduler.scheduled-time>"}`
-	c.tick(processes[awslambda.FunctionScheduler], 2)
+	c.tick(processes[awslambda.FunctionScheduler], 3)
 	c.deliver(processes[awslambda.FunctionIngest])
 	processes[awslambda.FunctionAPI] = launch(t, bin, awslambda.FunctionAPI, envs[awslambda.FunctionAPI]...)
 	finds(t, processes[awslambda.FunctionAPI], key, map[string]bool{"one.a.example": true, "one.b.example": true, "other.example": false})
@@ -198,9 +200,10 @@ func work(t *testing.T, c *cloud, server *awstest.Server) map[string]*recorder {
 	}
 	// the lists change until segments were replaced and are swept, and one feed fails
 	pub.Fail("/b", feedserver.Forbidden, 0)
-	for i := range 4 {
+	for i := range 6 {
 		pub.SetString("/a", fmt.Sprintf("one.a.example\nn%d.a.example\n", i))
-		run := fmt.Sprintf(`{"version":"2.0","rawPath":"/api/v1/feeds/%s/run","headers":{"host":"x","authorization":"Bearer %s","content-type":"application/json"},"requestContext":{"stage":"$default","http":{"method":"POST","sourceIp":"198.51.100.7"}}}`, []string{"a", "b"}[i%2], key)
+		pub.SetString("/offline", fmt.Sprintf("n%d.offline.example\n", i)) // another table takes the place of the one before
+		run := fmt.Sprintf(`{"version":"2.0","rawPath":"/api/v1/feeds/%s/run","headers":{"host":"x","authorization":"Bearer %s","content-type":"application/json"},"requestContext":{"stage":"$default","http":{"method":"POST","sourceIp":"198.51.100.7"}}}`, []string{"a", "b", "offline"}[i%3], key)
 		asked := processes[awslambda.FunctionAPI].Send(run, limit)
 		for c.deliver(processes[awslambda.FunctionIngest]) == 0 {
 			select {

@@ -5,9 +5,9 @@ locals {
   objects = { for name, prefixes in {
     schedule = ["state/*", "settings/*", "feeds.d/*"]
     run      = ["heads/*", "segments/*", "runs/*", "state/*", "raw/*", "unfinished/*", "feeds.d/*", "store.json"]
-    written  = ["heads/*", "segments/*", "runs/*", "state/*", "raw/*", "unfinished/*", "store.json"]
-    replaced = ["segments/*", "unfinished/*"]
-    answer   = ["heads/*", "segments/*", "runs/*", "state/*", "settings/*", "feeds.d/*", "store.json", "keys.json"]
+    written  = ["heads/*", "segments/*", "runs/*", "state/*", "raw/*", "unfinished/*", "tables/*", "store.json"]
+    replaced = ["segments/*", "unfinished/*", "tables/*"]
+    answer   = ["heads/*", "segments/*", "runs/*", "state/*", "settings/*", "feeds.d/*", "enrichment/*", "tables/*", "store.json", "keys.json"]
     health   = ["heads/*", "state/*", "settings/*", "feeds.d/*"]
   } : name => [for p in prefixes : "${local.arn.bucket}/${p}"] }
 
