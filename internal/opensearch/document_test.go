@@ -89,7 +89,7 @@ func TestEveryFieldIsMapped(t *testing.T) {
 	exact := map[query.Field]string{
 		query.FieldValue: "keyword", query.FieldKind: "keyword", query.FieldDomain: "keyword", query.FieldNet: "ip", query.FieldPort: "integer",
 		query.FieldFeed: "keyword", query.FieldConfidence: "byte", query.FieldListed: "date_range", query.FieldASN: "long",
-		query.FieldFirstSeen: "date", query.FieldLastSeen: "date", query.FieldFeedFirstSeen: "date", query.FieldFeedLastSeen: "date", query.FieldRegistered: "date",
+		query.FieldFirstSeen: "date", query.FieldLastSeen: "date", query.FieldFeedFirstSeen: "date", query.FieldFeedLastSeen: "date", query.FieldRegistered: "date", query.FieldEnriched: "date",
 	}
 	for _, f := range query.Fields() {
 		p, ok := places[f]

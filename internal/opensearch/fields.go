@@ -45,6 +45,7 @@ var places = map[query.Field]place{
 	query.FieldASN:           {exact: "threat.indicator.as.number"},
 	query.FieldOrg:           {words: "ei.words.org", whole: "ei.whole.org"},
 	query.FieldRegistered:    {exact: "ei.registered"},
+	query.FieldEnriched:      {exact: "ei.enriched"}, // no document has it: what registries say is not in the index
 }
 
 // anyWords are the fields that together hold all texts of a listing (FieldAny).

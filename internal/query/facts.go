@@ -129,16 +129,42 @@ func FactMatch(n Node) func(Fact) bool {
 	if !ok || !HasFacts(f) {
 		return nil
 	}
+	// Most facts have one of few values in the field: what was said of one is remembered,
+	// but for numbers and times, which are as fast to compare.
+	switch n := n.(type) {
+	case Number:
+		return func(f Fact) bool { return f.ASN != 0 && n.has(float64(f.ASN)) }
+	case Date:
+		if f == FieldEnriched {
+			return func(f Fact) bool { return !f.Asked.IsZero() && n.has(f.Asked.Truncate(time.Second)) }
+		}
+	}
 	nothing := intel.Listing{}
 	said := map[Fact]bool{}
-	return func(f Fact) bool {
-		yes, ok := said[f]
+	return func(x Fact) bool {
+		x = x.only(f)
+		yes, ok := said[x]
 		if !ok {
-			yes = Match(n, Doc{Listing: &nothing, Facts: f.Fields()})
-			said[f] = yes
+			yes = Match(n, Doc{Listing: &nothing, Facts: x.Fields()})
+			said[x] = yes
 		}
 		return yes
 	}
+}
+
+// only returns what a fact says of one field.
+func (f Fact) only(field Field) Fact {
+	switch field {
+	case FieldCountry:
+		return Fact{Country: f.Country}
+	case FieldASN:
+		return Fact{ASN: f.ASN}
+	case FieldOrg:
+		return Fact{Org: f.Org, ASName: f.ASName}
+	case FieldRegistered:
+		return Fact{Registered: f.Registered}
+	}
+	return Fact{Asked: f.Asked}
 }
 
 // NewlyRegistered returns the query with whatever asks for the tag of newly registered

@@ -231,30 +231,41 @@ func (n *networks) at(a netip.Addr, buffer *[maxLayers]int32) []int32 {
 // fact puts together what queries ask of what the layers say.
 func (n *networks) fact(where []int32) query.Fact {
 	var f query.Fact
-	for l, i := range where {
+	for l, i := range where[:layerTables] {
 		if i < 0 {
 			continue
 		}
-		in := n.info(l, i)
-		if f.Country == "" {
-			f.Country = in.facts.Country
-		}
-		if f.Org == "" {
-			f.Org = in.facts.Org
-		}
-		if f.ASN == 0 {
-			f.ASN, f.ASName = in.facts.ASN, in.facts.ASName
-		} else if f.ASName == "" && in.facts.ASN == f.ASN {
-			f.ASName = in.facts.ASName
-		}
+		in := &n.infos[l][i]
+		fill(&f, in.facts.Country, in.facts.Org, in.facts.ASN, in.facts.ASName)
 		if in.asked && f.Asked.Before(in.facts.FetchedAt) {
 			f.Asked = in.facts.FetchedAt
+		}
+	}
+	for l, i := range where[layerTables:] {
+		if i >= 0 {
+			t := &n.tables[l].Facts[i]
+			fill(&f, t.Country, t.Org, t.ASN, t.ASName)
 		}
 	}
 	if f.ASName == "" && f.ASN != 0 {
 		f.ASName = n.asName[f.ASN]
 	}
 	return f
+}
+
+// fill sets what is not known yet.
+func fill(f *query.Fact, country, org string, asn uint32, asName string) {
+	if f.Country == "" {
+		f.Country = country
+	}
+	if f.Org == "" {
+		f.Org = org
+	}
+	if f.ASN == 0 {
+		f.ASN, f.ASName = asn, asName
+	} else if f.ASName == "" && asn == f.ASN {
+		f.ASName = asName
+	}
 }
 
 // facts puts together what an answer shows of an address, nil for nothing.
