@@ -132,7 +132,7 @@ func TestUnreachableForLonger(t *testing.T) {
 			f := one(t, r, addr("81.2.69.142"))
 			wait := f.Retry.Sub(f.Fetched).Round(time.Hour)
 			waits = append(waits, wait)
-			time.Sleep(f.Retry.Sub(time.Now()))
+			time.Sleep(time.Until(f.Retry))
 		}
 		for i, want := range []time.Duration{1, 1, 2, 4, 8, 16, 24, 24} {
 			if waits[i] != want*time.Hour {
