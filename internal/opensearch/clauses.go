@@ -132,6 +132,8 @@ func (c *compiler) exists(f query.Field) part {
 	switch f {
 	case query.FieldAny, query.FieldValue, query.FieldKind, query.FieldFeed, query.FieldListed, query.FieldConfidence, query.FieldFirstSeen, query.FieldLastSeen:
 		return exactly(matchAll())
+	case query.FieldEnriched:
+		return exactly(matchNone())
 	case query.FieldNet:
 		return exactly(anyOf(exists(p.exact), exists(p.more)))
 	case query.FieldDomain:
@@ -198,8 +200,11 @@ func (c *compiler) date(n query.Date) part {
 		aligned = aligned && (our || t == floorMillis(n.To))
 		to = &t
 	}
-	if n.Field == query.FieldLastSeen {
+	switch n.Field {
+	case query.FieldLastSeen:
 		return c.lastSeen(from, to)
+	case query.FieldEnriched:
+		return exactly(matchNone())
 	}
 	if name, ok := n.Field.Context(); ok {
 		return part{contextDates(contextKey(name), from, to), aligned}

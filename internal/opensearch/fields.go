@@ -20,7 +20,8 @@ type place struct {
 }
 
 // places is the table of fields. Read-only. FieldAny (anyWords) and the fields of
-// the context (contextKey) are not in it.
+// the context (contextKey) are not in it, nor is FieldEnriched: what registries say is
+// in no document, so that nothing counts as enriched.
 var places = map[query.Field]place{
 	query.FieldValue:         {words: "ei.words.value", whole: "ei.whole.value", exact: "threat.indicator.name"}, // whole has what differs from exact
 	query.FieldKind:          {exact: "ei.kind"},
@@ -45,7 +46,6 @@ var places = map[query.Field]place{
 	query.FieldASN:           {exact: "threat.indicator.as.number"},
 	query.FieldOrg:           {words: "ei.words.org", whole: "ei.whole.org"},
 	query.FieldRegistered:    {exact: "ei.registered"},
-	query.FieldEnriched:      {exact: "ei.enriched"}, // no document has it: what registries say is not in the index
 }
 
 // anyWords are the fields that together hold all texts of a listing (FieldAny).
