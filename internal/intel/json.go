@@ -1,7 +1,6 @@
 package intel
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -49,20 +48,6 @@ func (a *Answer) AppendJSON(b []byte) []byte {
 	}
 	b = appendTime(append(b, `,"as_of":`...), a.AsOf)
 	return append(b, '}')
-}
-
-// appendJSON appends what encoding/json without HTML escaping writes.
-func (e *Enrichment) appendJSON(b []byte) []byte {
-	if e.Network == nil && e.Domain == nil && e.Address == nil {
-		return append(b, "{}"...)
-	}
-	var out bytes.Buffer
-	enc := json.NewEncoder(&out)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(e); err != nil { // only of times in years that no answer has
-		return append(b, "{}"...)
-	}
-	return append(b, bytes.TrimSuffix(out.Bytes(), []byte("\n"))...)
 }
 
 // MarshalJSON is AppendJSON.
