@@ -326,6 +326,8 @@ func TestServer_headersAreLimited(t *testing.T) {
 // known is what enrichment knows, of one network and one domain.
 type known struct{ query.Facts }
 
+func (known) ID() string { return "known" }
+
 func (known) Enrichment(i intel.Indicator, now time.Time) intel.Enrichment {
 	var e intel.Enrichment
 	if _, ok := i.Addr(); ok {

@@ -40,6 +40,7 @@ type Corpus struct {
 	deferFrom int // records from which on a directory waits until it pays; negative: always
 	limits    searchLimits
 	grouped   grouping
+	knowns    knowns
 
 	mu     sync.Mutex // held by Refresh
 	feeds  map[string]*followed

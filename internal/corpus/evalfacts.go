@@ -2,10 +2,12 @@ package corpus
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
@@ -32,7 +34,7 @@ func (p *planner) withFacts(n query.Node, own plan) plan {
 	if is == nil || p.r.s.Facts == nil {
 		return own
 	}
-	k := knownOf(p.r.s.Facts, is)
+	k := p.r.v.c.knowns.of(p.r.s, n, is)
 	return func(e *evaluator) set { return own(e).or(certain(e.known(k))) }
 }
 
@@ -43,6 +45,58 @@ type known struct {
 }
 
 type addrRange struct{ first, last netip.Addr }
+
+// knowns keeps what was found out for parts of queries until the facts change: a walk
+// through a million ranges takes longer than all else. The zero value is ready.
+type knowns struct {
+	mu   sync.Mutex
+	id   string // of the facts
+	kept map[string]*known
+}
+
+// mostKept is of how many parts of queries, and mostRanges how many ranges and names
+// together are kept: some 60 bytes each.
+const (
+	mostKept   = 64
+	mostRanges = 1 << 20
+)
+
+// of returns what facts make a leaf match.
+func (c *knowns) of(s *query.Search, leaf query.Node, is func(query.Fact) bool) *known {
+	key := leaf.String()
+	if d, ok := leaf.(query.Date); ok { // an age is written the same every day
+		key = fmt.Sprintf("%s %d %d", key, d.From.UnixNano(), d.To.UnixNano())
+	}
+	c.mu.Lock()
+	k := c.kept[key]
+	if c.id != s.FactsID {
+		k = nil
+	}
+	c.mu.Unlock()
+	if k != nil && s.FactsID != "" {
+		return k
+	}
+	k = knownOf(s.Facts, is)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s.FactsID == "" {
+		return k
+	}
+	if c.id != s.FactsID || len(c.kept) >= mostKept || c.size()+k.size() > mostRanges {
+		c.id, c.kept = s.FactsID, map[string]*known{}
+	}
+	c.kept[key] = k
+	return k
+}
+
+func (c *knowns) size() (n int) {
+	for _, k := range c.kept {
+		n += k.size()
+	}
+	return n
+}
+
+func (k *known) size() int { return len(k.ranges) + len(k.names) }
 
 func knownOf(f query.Facts, is func(query.Fact) bool) *known {
 	k := &known{names: map[string]bool{}}

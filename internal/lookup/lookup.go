@@ -93,6 +93,8 @@ type Options struct {
 type Known interface {
 	// Enrichment returns what an answer shows of an indicator.
 	Enrichment(i intel.Indicator, now time.Time) intel.Enrichment
+	// ID tells contents apart: two with one ID know the same.
+	ID() string
 	query.Facts
 }
 
@@ -116,12 +118,12 @@ func (s *Service) Knowing(known func() Known) *Service {
 	return &out
 }
 
-// facts returns what searches go by, nil for nothing.
-func (s *Service) facts() query.Facts {
-	if s.known == nil {
-		return nil
+// informed lets a search go by what enrichment knows.
+func (s *Service) informed(q *query.Search) {
+	if s.known != nil {
+		k := s.known()
+		q.Facts, q.FactsID = k, k.ID()
 	}
-	return s.known()
 }
 
 // Answer looks one value up. A value that cannot be used gives an answer whose

@@ -92,7 +92,8 @@ type plan struct {
 // plan reads the query and the options.
 func (s *Service) plan(text string, o SearchOptions) (*plan, error) {
 	p := &plan{text: text, now: s.now().UTC().Truncate(time.Millisecond), options: o}
-	p.search = query.Search{Limit: o.Limit, FacetLimit: o.FacetLimit, Budget: o.Budget, Facts: s.facts()}
+	p.search = query.Search{Limit: o.Limit, FacetLimit: o.FacetLimit, Budget: o.Budget}
+	s.informed(&p.search)
 	var c cursor
 	if o.Cursor != "" {
 		var err error

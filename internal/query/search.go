@@ -27,6 +27,9 @@ type Search struct {
 	// Facts is what enrichment knows, for engines that do not keep it themselves; nil =
 	// nothing. Whatever AsOf is, it is what is known now.
 	Facts Facts
+	// FactsID tells contents of Facts apart, so that what was made of them is kept for
+	// the next search; "" = nothing is kept.
+	FactsID string
 }
 
 // Page says what a search found beyond the listings it emitted.

@@ -24,15 +24,15 @@ import (
 
 // Why there is nothing, as [enrich.Finding] has it in Negative.
 const (
-	Unregistered = "unregistered" // the registry says that there is no such registration
-	Unassigned   = "unassigned"   // the block belongs to a registry and was given to nobody
-	Unannounced  = "unannounced"  // no autonomous system announces the address
-	Unnamed      = "unnamed"      // reverse DNS has no name for the address
-	Unserved     = "unserved"     // no server is known that could be asked
-	Refused      = "refused"      // asked too often, or not served
-	Unreachable  = "unreachable"  // nobody answered, or the server has failed too often to be asked now
-	Unreadable   = "unreadable"   // what was answered is no answer to the question
-	Private      = "private"      // the address is nobody's: of a private network or reserved
+	Unregistered = enrich.Unregistered // the registry says that there is no such registration
+	Unassigned   = "unassigned"        // the block belongs to a registry and was given to nobody
+	Unannounced  = "unannounced"       // no autonomous system announces the address
+	Unnamed      = "unnamed"           // reverse DNS has no name for the address
+	Unserved     = "unserved"          // no server is known that could be asked
+	Refused      = enrich.Refused      // asked too often, or not served
+	Unreachable  = enrich.Unreachable  // nobody answered, or the server has failed too often to be asked now
+	Unreadable   = enrich.Unreadable   // what was answered is no answer to the question
+	Private      = "private"           // the address is nobody's: of a private network or reserved
 )
 
 // How long nobody asks again.

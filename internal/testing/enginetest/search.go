@@ -21,7 +21,7 @@ func (r *runner) search(s *Search) ([]string, error) {
 	}
 	q := query.Search{Query: n, AsOf: s.AsOf, Sort: s.Sort, Limit: s.Limit, Facets: s.Facets, FacetLimit: s.FacetLimit}
 	if _, ok := r.engine.(Informed); ok && s.Facts {
-		q.Facts = worldFacts()
+		q.Facts, q.FactsID = worldFacts(), []string{"", "world"}[len(s.Query)%2] // kept, or made anew
 	}
 	var lines []string
 	for page := 1; ; page++ {
