@@ -18,6 +18,7 @@ import (
 	"github.com/elasticintel/elasticintel/internal/blob"
 	"github.com/elasticintel/elasticintel/internal/config"
 	"github.com/elasticintel/elasticintel/internal/corpus"
+	"github.com/elasticintel/elasticintel/internal/enrich/facts"
 	"github.com/elasticintel/elasticintel/internal/feed"
 	"github.com/elasticintel/elasticintel/internal/local"
 )
@@ -41,7 +42,7 @@ func (p *program) doctorCmd() *cobra.Command {
 	test := false
 	cmd := &cobra.Command{
 		Use: "doctor", Short: "Check everything that usually goes wrong, and say how to mend it",
-		Long: `Checks the data folder, the disk, the clock, the stored data, the cluster where one is used, the catalogue, the feeds, the secrets, the keys, the
+		Long: `Checks the data folder, the disk, the clock, the stored data, what is known of networks and domains, the cluster where one is used, the catalogue, the feeds, the secrets, the keys, the
 address and the webhooks of alerts. It changes nothing, and sends nothing without --send-test-alert. Exit code 5 where something is broken; warnings alone are 0.`,
 		Example: "  elasticintel doctor\n  elasticintel doctor --json | jq '.[] | select(.level != \"ok\")'",
 		Args:    args(0, 0, "nothing"),
@@ -93,12 +94,31 @@ func (p *program) examine(ctx context.Context, testAlert bool) []finding {
 	p.checkFolder(add)
 	p.checkClock(add)
 	f := p.checkStore(ctx, add)
+	p.checkKnown(ctx, f, add)
 	p.checkCluster(ctx, f, add)
 	p.checkFeeds(ctx, f, add)
 	p.checkSecrets(add)
 	p.checkServer(ctx, f, add)
 	p.checkAlerts(ctx, testAlert, add)
 	return found
+}
+
+// checkKnown looks at what enrichment knows.
+func (p *program) checkKnown(ctx context.Context, f *local.Folder, add addFinding) {
+	if f == nil {
+		return
+	}
+	b, err := facts.Open(ctx, f.Store, facts.Tables(f.Store))
+	if err != nil {
+		add("enrichment", levelFail, "restore it from a backup; answers go on without", "what registries said cannot be read: %v", err)
+		return
+	}
+	c := b.Snapshot().Counts()
+	if c == (facts.Counts{}) {
+		add("enrichment", levelOK, "", "nothing is known of networks and domains yet; `elasticintel serve` or `elasticintel enrich` asks")
+		return
+	}
+	add("enrichment", levelOK, "", "registries answered about %s and %s; offline tables have %s", plural(c.Networks, "network"), plural(c.Domains, "domain"), plural(c.Rows, "row"))
 }
 
 type addFinding func(check, level, fix, format string, a ...any)

@@ -3,6 +3,8 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -71,10 +73,46 @@ func TestEnrichListed(t *testing.T) {
 		t.Errorf("what nobody asked about is not found: %s", out)
 	}
 	w.must(0, "verify")
+	if out, _ := w.must(0, "doctor", "-o", "csv"); !strings.Contains(out, "registries answered about 0 networks and 2 domains") {
+		t.Errorf("doctor: %s", out)
+	}
 	w.must(0, "backup", "copy.tar.zst")
 	w.must(0, "restore", "copy.tar.zst", "--data", "again")
 	if out, _ := w.must(1, "lookup", "--data", "again", "-o", "ndjson", "www.shop.com"); !strings.Contains(out, `"registrar":"Example Registrar"`) {
 		t.Errorf("lost by a backup: %s", out)
+	}
+}
+
+// TestEnrichmentDamaged: what registries said is damaged, and answers go on without.
+func TestEnrichmentDamaged(t *testing.T) {
+	servers := registrytest.Start(t)
+	servers.Behave()
+	e := servers.Endpoints()
+	registrytest.SetRate(servers, &e, registry.Rate{PerMinute: 60000, Parallel: 4})
+	w := newWorld(t, "names")
+	w.env = []string{"EI_ENRICH_ENDPOINTS=" + servers.EndpointsFile(t, e)}
+	w.feeds.SetString("/names", "www.shop.com\n")
+	w.must(0, "ingest", "names")
+	w.must(0, "enrich")
+	batches, err := filepath.Glob(filepath.Join(w.dir, "data", "enrichment", "batches", "*"))
+	if err != nil || len(batches) != 1 {
+		t.Fatal(batches, err)
+	}
+	if err := os.WriteFile(batches[0], []byte("EIFB\x01not what it was, and long enough to be looked at"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, talk := w.must(1, "lookup", "-o", "ndjson", "www.shop.com")
+	if !strings.Contains(out, `"found":true`) || !strings.Contains(out, `"enrichment":{}`) || !strings.Contains(talk, "checksum is wrong") {
+		t.Errorf("%s%s", out, talk)
+	}
+	if out, _ := w.must(5, "verify"); !strings.Contains(out, filepath.Base(batches[0])) {
+		t.Errorf("verify: %s", out)
+	}
+	if out, _ := w.must(5, "doctor", "-o", "csv"); !strings.Contains(out, "enrichment,fail") && !strings.Contains(out, "fail,enrichment") {
+		t.Errorf("doctor: %s", out)
+	}
+	if _, talk := w.must(4, "enrich"); !strings.Contains(talk, "checksum is wrong") {
+		t.Errorf("enrich: %s", talk)
 	}
 }
 
