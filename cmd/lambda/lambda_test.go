@@ -56,14 +56,34 @@ func bootstrap(t testing.TB) string {
 type process struct {
 	*lambdatest.Server
 	cmd *exec.Cmd
-	out *bytes.Buffer
+	out *output
 	end chan error
+}
+
+// output is what a process said so far.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(b)
+}
+
+// String implements fmt.Stringer.
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
 }
 
 // launch starts a function with nothing in its environment but what is given.
 func launch(t testing.TB, bin, function string, env ...string) *process {
 	t.Helper()
-	p := &process{Server: lambdatest.New(t), out: &bytes.Buffer{}, end: make(chan error, 1)}
+	p := &process{Server: lambdatest.New(t), out: &output{}, end: make(chan error, 1)}
 	p.cmd = exec.Command(bin)
 	p.cmd.Env = append([]string{"AWS_LAMBDA_RUNTIME_API=" + p.Addr(), "EI_FUNCTION=" + function}, env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out

@@ -192,7 +192,7 @@ func work(t *testing.T, c *cloud, server *awstest.Server) map[string]*recorder {
 	}
 	tick := `{"at":"<aws.scheduler.scheduled-time>"}`
 	c.tick(processes[awslambda.FunctionScheduler], 3)
-	c.deliver(processes[awslambda.FunctionIngest])
+	c.deliverAll(processes[awslambda.FunctionIngest], 3)
 	processes[awslambda.FunctionAPI] = launch(t, bin, awslambda.FunctionAPI, envs[awslambda.FunctionAPI]...)
 	finds(t, processes[awslambda.FunctionAPI], key, map[string]bool{"one.a.example": true, "one.b.example": true, "other.example": false})
 	if r := processes[awslambda.FunctionHealth].Invoke(tick, limit); r.Error != "" {
@@ -226,7 +226,7 @@ func work(t *testing.T, c *cloud, server *awstest.Server) map[string]*recorder {
 	pub.SetString("/c", "one.c.example\n")
 	c.upload("c", pub.URL("/c"), "")
 	c.tick(processes[awslambda.FunctionScheduler], 1)
-	c.deliver(launch(t, bin, awslambda.FunctionIngest, envs[awslambda.FunctionIngest]...))
+	c.deliverAll(launch(t, bin, awslambda.FunctionIngest, envs[awslambda.FunctionIngest]...), 1)
 	for _, path := range []string{"/api/v1/feeds", "/api/v1/feeds/a/runs", "/api/v1/stats"} {
 		if r := processes[awslambda.FunctionAPI].Invoke(get(path, key), limit); !strings.Contains(string(r.Body), `"statusCode":200`) {
 			t.Errorf("%s: %s %s", path, r.Body, r.Error)
