@@ -53,6 +53,15 @@ type Finding struct {
 	Retry    time.Time `json:"retry,omitzero"`
 }
 
+// HolderBits returns the length of the widest prefix that one holder has, of an address's
+// family: an answer that is wider says only which registry was given the block.
+func HolderBits(a netip.Addr) int {
+	if a.Is4() {
+		return 8
+	}
+	return 16
+}
+
 // Why a finding says nothing.
 const (
 	Unregistered = "unregistered" // there is no such registration

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/elasticintel/elasticintel/internal/intel"
 )
 
 // object is a block of an answer: lines of one kind of thing.
@@ -251,7 +253,7 @@ func parseRange(s string) (span, bool) {
 		return span{}, false
 	}
 	p = p.Masked()
-	return span{p.Addr(), lastOf(p)}, true
+	return span{p.Addr(), intel.LastAddr(p)}, true
 }
 
 // newSpan reads the ends of a range. ARIN's RDAP writes 074.125.000.000, RIPE's
@@ -278,16 +280,6 @@ func parseAddr(s string) (netip.Addr, bool) {
 	return a.Unmap(), err == nil && a.Zone() == ""
 }
 
-// lastOf is the last address of a masked prefix.
-func lastOf(p netip.Prefix) netip.Addr {
-	b := p.Addr().AsSlice()
-	for i := p.Bits(); i < 8*len(b); i++ {
-		b[i/8] |= 0x80 >> (i % 8)
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return a
-}
-
 // size orders ranges: the logarithm of how many addresses there are, with what
 // is above it, as a float holds it.
 func (s span) size() float64 {
@@ -306,13 +298,13 @@ func (s span) prefixes() []string {
 		p := netip.PrefixFrom(at, bits)
 		for bits > 0 {
 			wider := netip.PrefixFrom(at, bits-1)
-			if wider.Masked().Addr() != at || s.last.Less(lastOf(wider)) {
+			if wider.Masked().Addr() != at || s.last.Less(intel.LastAddr(wider)) {
 				break
 			}
 			bits, p = bits-1, wider
 		}
 		out = append(out, p.String())
-		end := lastOf(p)
+		end := intel.LastAddr(p)
 		if end == s.last {
 			break
 		}

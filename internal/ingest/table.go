@@ -83,7 +83,7 @@ func tableRow(e *intel.Entry) (r table.Row, ok bool) {
 	if !ok {
 		return r, false
 	}
-	r.First, r.Last = p.Addr(), lastOf(p)
+	r.First, r.Last = p.Addr(), intel.LastAddr(p)
 	first := func(name string) string {
 		if v := e.Fields.Get(name); len(v) > 0 {
 			return v[0]
@@ -98,14 +98,4 @@ func tableRow(e *intel.Entry) (r table.Row, ok bool) {
 		r.Allocated = intel.Date(day.Format(time.RFC3339))
 	}
 	return r, true
-}
-
-// lastOf returns the last address of a network.
-func lastOf(p netip.Prefix) netip.Addr {
-	b := p.Addr().AsSlice()
-	for i := p.Bits(); i < len(b)*8; i++ {
-		b[i/8] |= 0x80 >> (i % 8)
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return a
 }

@@ -89,3 +89,22 @@ func unmapped(h string) string {
 	}
 	return h
 }
+
+// LastAddr returns the last address of a network.
+func LastAddr(p netip.Prefix) netip.Addr {
+	if p.Addr().Is4() {
+		b := p.Addr().As4()
+		setBits(b[:], p.Bits())
+		return netip.AddrFrom4(b)
+	}
+	b := p.Addr().As16()
+	setBits(b[:], p.Bits())
+	return netip.AddrFrom16(b)
+}
+
+// setBits sets the bits from one on.
+func setBits(b []byte, from int) {
+	for i := range b {
+		b[i] |= byte(0xff >> min(max(from-8*i, 0), 8))
+	}
+}

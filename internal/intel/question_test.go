@@ -239,3 +239,14 @@ func TestRegistrable(t *testing.T) {
 		}
 	}
 }
+
+// TestLastAddr: the one after it, if any, is the first that the network does not have.
+func TestLastAddr(t *testing.T) {
+	for _, s := range []string{"0.0.0.0/0", "10.0.0.0/8", "10.1.2.3/8", "10.1.2.0/31", "10.1.2.3/32", "::/0", "2001:db8::/32", "2001:db8::/127", "2001:db8::1/128"} {
+		p := netip.MustParsePrefix(s)
+		last := LastAddr(p)
+		if next := last.Next(); !p.Contains(last) || next.IsValid() && p.Contains(next) {
+			t.Errorf("%s: %s", s, last)
+		}
+	}
+}

@@ -129,7 +129,7 @@ func ask(t *testing.T, c *Client, index string, m *compiler, n query.Node, q str
 
 func TestLastAddr(t *testing.T) {
 	for p, want := range map[string]string{"203.0.113.0/25": "203.0.113.127", "0.0.0.0/0": "255.255.255.255", "203.0.113.7/32": "203.0.113.7", "2001:db8::/33": "2001:db8:7fff:ffff:ffff:ffff:ffff:ffff"} {
-		if got := lastAddr(netip.MustParsePrefix(p)); got.String() != want {
+		if got := intel.LastAddr(netip.MustParsePrefix(p)); got.String() != want {
 			t.Errorf("%s: %s", p, got)
 		}
 	}

@@ -88,7 +88,7 @@ func at(path string, ms int64) clause {
 
 // ranges of addresses that contain a network, or lie within it.
 func network(path string, p netip.Prefix, relation string) clause {
-	return clause{"range": clause{path: clause{"gte": p.Masked().Addr().String(), "lte": lastAddr(p).String(), "relation": relation}}}
+	return clause{"range": clause{path: clause{"gte": p.Masked().Addr().String(), "lte": intel.LastAddr(p).String(), "relation": relation}}}
 }
 
 // insideOf matches listed networks, and what has an address, inside of p; more

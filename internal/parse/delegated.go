@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/elasticintel/elasticintel/internal/intel"
 )
 
 // What delegation files say of ranges. Enrichment reads these names.
@@ -93,7 +95,7 @@ func delegatedRange(kind, start, value string) (first, last netip.Addr, why stri
 		if err != nil || p.Addr() != first {
 			return first, last, fmt.Sprintf("%s/%s is no network", first, shorten(value))
 		}
-		return first, lastOf(p), ""
+		return first, intel.LastAddr(p), ""
 	}
 	b := first.As4()
 	at := uint64(b[0])<<24 | uint64(b[1])<<16 | uint64(b[2])<<8 | uint64(b[3])

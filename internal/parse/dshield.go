@@ -55,7 +55,7 @@ func dshieldNetwork(cells []string) (value, why string) {
 	if err != nil {
 		return "", fmt.Sprintf("%s/%s is no network", shorten(start), shorten(length))
 	}
-	if last, err := netip.ParseAddr(end); err != nil || p.Masked().Addr() != p.Addr() || lastOf(p) != last {
+	if last, err := netip.ParseAddr(end); err != nil || p.Masked().Addr() != p.Addr() || intel.LastAddr(p) != last {
 		return "", fmt.Sprintf("%s to %s is not the network %s", shorten(start), shorten(end), p)
 	}
 	return p.String(), ""

@@ -17,12 +17,12 @@ func prefixes(first, last netip.Addr) []netip.Prefix {
 	var list []netip.Prefix
 	for a := first; ; {
 		n := a.BitLen() - trailingZeros(a)
-		for netip.PrefixFrom(a, n).Masked().Addr() != a || last.Less(lastOf(netip.PrefixFrom(a, n))) {
+		for netip.PrefixFrom(a, n).Masked().Addr() != a || last.Less(intel.LastAddr(netip.PrefixFrom(a, n))) {
 			n++
 		}
 		p := netip.PrefixFrom(a, n)
 		list = append(list, p)
-		end := lastOf(p)
+		end := intel.LastAddr(p)
 		if end == last {
 			return list
 		}
@@ -39,16 +39,6 @@ func trailingZeros(a netip.Addr) int {
 		}
 	}
 	return a.BitLen()
-}
-
-// lastOf returns the last address of a network.
-func lastOf(p netip.Prefix) netip.Addr {
-	b := p.Addr().AsSlice()
-	for i := p.Bits(); i < len(b)*8; i++ {
-		b[i/8] |= 0x80 >> (i % 8)
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return a
 }
 
 // parseRange reads "a-b", two addresses of one family.

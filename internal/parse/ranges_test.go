@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
+
+	"github.com/elasticintel/elasticintel/internal/intel"
 )
 
 // TestPrefixes compares with all ranges of a small block, address by address.
@@ -24,7 +26,7 @@ func TestPrefixes(t *testing.T) {
 							t.Fatalf("%v and %v are one network", list[i-1], p)
 						}
 					}
-					next = lastOf(p).Next()
+					next = intel.LastAddr(p).Next()
 				}
 				if next != at(last+1) {
 					t.Fatalf("%v-%v: %v", at(first), at(last), list)

@@ -90,9 +90,9 @@ func rblRange(entry string) (first, last netip.Addr, ok bool) {
 		if err != nil || err2 != nil {
 			return first, last, false
 		}
-		return p.Addr(), lastOf(p), true
+		return p.Addr(), intel.LastAddr(p), true
 	case !dashed:
-		return first, lastOf(netip.PrefixFrom(first, 8*octets)), true
+		return first, intel.LastAddr(netip.PrefixFrom(first, 8*octets)), true
 	}
 	if first.Is4() && strings.Count(b, ".") < octets-1 { // only the end differs
 		keep := octets - 1 - strings.Count(b, ".")
@@ -101,7 +101,7 @@ func rblRange(entry string) (first, last netip.Addr, ok bool) {
 	if last, octets, ok = rblAddr(b); !ok || first.BitLen() != last.BitLen() {
 		return first, last, false
 	}
-	return first, lastOf(netip.PrefixFrom(last, 8*octets)), true
+	return first, intel.LastAddr(netip.PrefixFrom(last, 8*octets)), true
 }
 
 // rblAddr reads an address. An IPv4 one of fewer octets is its first address.

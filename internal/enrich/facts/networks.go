@@ -82,7 +82,7 @@ type builder struct {
 }
 
 func (b *builder) add(layer int, p netip.Prefix, n int32) {
-	first, last := p.Addr(), lastOf(p)
+	first, last := p.Addr(), intel.LastAddr(p)
 	if first.Is4() {
 		b.v4[layer] = append(b.v4[layer], ranges.Span[ranges.IP4]{First: ranges.From4(first), Last: ranges.From4(last), Info: n})
 	} else {
@@ -187,28 +187,11 @@ func ends(n *enrich.Network) (first, last netip.Addr) {
 		if !first.IsValid() || p.Addr().Less(first) {
 			first = p.Addr()
 		}
-		if end := lastOf(p); !last.IsValid() || last.Less(end) {
+		if end := intel.LastAddr(p); !last.IsValid() || last.Less(end) {
 			last = end
 		}
 	}
 	return first, last
-}
-
-func lastOf(p netip.Prefix) netip.Addr {
-	if p.Addr().Is4() {
-		b := p.Addr().As4()
-		setBits(b[:], p.Bits())
-		return netip.AddrFrom4(b)
-	}
-	b := p.Addr().As16()
-	setBits(b[:], p.Bits())
-	return netip.AddrFrom16(b)
-}
-
-func setBits(b []byte, from int) {
-	for i := range b {
-		b[i] |= byte(0xff >> min(max(from-8*i, 0), 8))
-	}
 }
 
 // at returns the numbers of what the layers say of an address, in the array it is given.
@@ -342,7 +325,7 @@ func (n *networks) prefixOf(l int, a netip.Addr, of []netip.Prefix) string {
 	}
 	for n := shared(first, last); n <= a.BitLen(); n++ {
 		p, _ := a.Prefix(n)
-		if !p.Addr().Less(first) && !last.Less(lastOf(p)) {
+		if !p.Addr().Less(first) && !last.Less(intel.LastAddr(p)) {
 			return p.String()
 		}
 	}

@@ -7,12 +7,6 @@ import (
 	"github.com/elasticintel/elasticintel/internal/enrich"
 )
 
-// Answers that are wider than these say only which registry has the range.
-const (
-	widest4 = 8
-	widest6 = 16
-)
-
 // unreadable is when to ask again after an answer that says nothing usable.
 const unreadable = 7 * 24 * time.Hour
 
@@ -39,7 +33,7 @@ func usable(f enrich.Finding) (enrich.Finding, bool) {
 			}
 			n.CIDR = append(n.CIDR, p.String())
 			covers = covers || p.Contains(s.Addr)
-			wide = wide || p.Bits() < widest6 && s.Addr.Is6() || p.Bits() < widest4
+			wide = wide || p.Bits() < enrich.HolderBits(s.Addr)
 		}
 		if f.Network = &n; !covers || wide {
 			f.Network, f.Negative, f.Retry = nil, enrich.Unreadable, f.Fetched.Add(unreadable)

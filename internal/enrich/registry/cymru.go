@@ -183,7 +183,7 @@ func (r *Registry) origin(a netip.Addr, col []string) (enrich.Finding, bool) {
 	system, _, _ := strings.Cut(col[0], " ") // the first of several
 	asn, err := strconv.ParseUint(system, 10, 32)
 	p, err2 := netip.ParsePrefix(col[1])
-	if err != nil || err2 != nil || asn == 0 || !p.Contains(a) || wide(p) {
+	if err != nil || err2 != nil || asn == 0 || !p.Contains(a) || p.Bits() < enrich.HolderBits(a) {
 		return f, false
 	}
 	f.Network = &enrich.Network{CIDR: []string{p.Masked().String()}, Country: enrich.Country(col[2]), ASN: uint32(asn), Allocated: enrich.ParseDate(col[4])}

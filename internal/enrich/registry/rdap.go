@@ -133,15 +133,10 @@ func covers(cidr []string, a netip.Addr) string {
 		if err != nil || !p.Contains(a) {
 			continue
 		}
-		if wide(p) {
+		if p.Bits() < enrich.HolderBits(a) {
 			return Unassigned
 		}
 		return ""
 	}
 	return Unreadable
-}
-
-// wide says whether a prefix is wider than any that one holder has: /8 of IPv4, /16 of IPv6.
-func wide(p netip.Prefix) bool {
-	return p.Addr().Is4() && p.Bits() < 8 || p.Addr().Is6() && p.Bits() < 16
 }

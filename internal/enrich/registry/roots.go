@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/elasticintel/elasticintel/internal/enrich"
+	"github.com/elasticintel/elasticintel/internal/intel"
 )
 
 const (
@@ -131,7 +132,7 @@ func (c *roots) put(s enrich.Subject, text string, a rootAnswer) {
 func readBlock(s string) (rootBlock, bool) {
 	s = strings.ReplaceAll(strings.ToUpper(strings.TrimSpace(s)), "AS", "")
 	if p, err := netip.ParsePrefix(s); err == nil {
-		return rootBlock{first: p.Masked().Addr(), last: lastOf(p.Masked())}, true
+		return rootBlock{first: p.Masked().Addr(), last: intel.LastAddr(p.Masked())}, true
 	}
 	x, y, ok := strings.Cut(s, "-")
 	if !ok {
@@ -145,14 +146,4 @@ func readBlock(s string) (rootBlock, bool) {
 	a, err := strconv.ParseUint(strings.TrimSpace(x), 10, 32)
 	z, err2 := strconv.ParseUint(strings.TrimSpace(y), 10, 32)
 	return rootBlock{a: uint32(a), z: uint32(z)}, err == nil && err2 == nil
-}
-
-// lastOf is the last address of a masked prefix.
-func lastOf(p netip.Prefix) netip.Addr {
-	b := p.Addr().AsSlice()
-	for i := p.Bits(); i < 8*len(b); i++ {
-		b[i/8] |= 0x80 >> (i % 8)
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return a
 }

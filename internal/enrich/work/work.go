@@ -162,11 +162,7 @@ func Block(s enrich.Subject) netip.Prefix {
 	if !s.Addr.IsValid() {
 		return netip.Prefix{}
 	}
-	bits := 8
-	if s.Addr.Is6() {
-		bits = 16
-	}
-	p, _ := s.Addr.Prefix(bits) // the length fits
+	p, _ := s.Addr.Prefix(enrich.HolderBits(s.Addr)) // the length fits
 	return p
 }
 

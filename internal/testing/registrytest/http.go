@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/elasticintel/elasticintel/internal/intel"
 )
 
 // rdap serves RDAP.
@@ -140,7 +142,7 @@ func (w *World) object(kind, subject string) member {
 			return nil
 		}
 		p := w.NetworkOf(a)
-		return member{"objectClassName": "ip network", "handle": "NET-" + p.String(), "startAddress": p.Addr().String(), "endAddress": last(p).String(), "name": "NET-" + name(p),
+		return member{"objectClassName": "ip network", "handle": "NET-" + p.String(), "startAddress": p.Addr().String(), "endAddress": intel.LastAddr(p).String(), "name": "NET-" + name(p),
 			"country": "NL", "port43": "whois.ripe.net", "events": []member{{"eventAction": "registration", "eventDate": "2011-02-03T04:05:06Z"}},
 			"entities": []member{entity("registrant", "org", "Holder of "+p.String(), ""), entity("abuse", "group", "Abuse desk", "abuse@holder.example"), entity("administrative", "individual", "Jane Doe", "jane@holder.example")}}
 	case "domain":
@@ -172,15 +174,6 @@ func entity(role, kind, fn, mail string) member {
 
 func name(p netip.Prefix) string {
 	return strings.NewReplacer(".", "-", ":", "-", "/", "-").Replace(p.String())
-}
-
-func last(p netip.Prefix) netip.Addr {
-	b := p.Addr().AsSlice()
-	for i := p.Bits(); i < 8*len(b); i++ {
-		b[i/8] |= 0x80 >> (i % 8)
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return a
 }
 
 // Key is what the services of reports want in their header.

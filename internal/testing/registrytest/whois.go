@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/elasticintel/elasticintel/internal/intel"
 )
 
 // question reads the line of a client of port 43.
@@ -73,7 +75,7 @@ func (w *World) record(server, q string, f Fault) string {
 			key = "inet6num"
 		}
 		return fmt.Sprintf("%% This is the RIPE Database query service.\n%% Abuse contact for '%s' is 'abuse@holder.example'\n\n%s:  %s - %s\nnetname: NET-%s\norg: ORG-1\ncountry: NL\ncreated: 2011-02-03T04:05:06Z\nsource: RIPE\n\n"+
-			"organisation: ORG-1\norg-name: Holder of %s\nsource: RIPE\n\nperson: Jane Doe\naddress: 1 Road\nnic-hdl: JD1\nsource: RIPE\n", p, key, p.Addr(), last(p), name(p), p)
+			"organisation: ORG-1\norg-name: Holder of %s\nsource: RIPE\n\nperson: Jane Doe\naddress: 1 Road\nnic-hdl: JD1\nsource: RIPE\n", p, key, p.Addr(), intel.LastAddr(p), name(p), p)
 	}
 	if n, err := strconv.ParseUint(strings.TrimPrefix(strings.ToUpper(subject), "AS"), 10, 32); err == nil {
 		if f == Wrong {
